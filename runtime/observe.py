@@ -1,0 +1,165 @@
+"""The read door: what is there, read from disk and /proc. Changes nothing, imports only the standard library, needs no supervisor.
+
+Alive is proven by pid and start time, or by the supervisor's lock, never by a pid alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from runtime import codec
+from runtime.spec import ContainerSpec, ImageConfig, NetworkSpec, VolumeSpec
+from runtime.state import ContainerState, ImageState, NetworkState, ProcessState, Snapshot, Status, VolumeState
+from runtime.store import Paths, entries, is_locked, paths, read_file
+
+LOST_EXIT_CODE = 255
+_ALIVE = (Status.RUNNING, Status.PAUSED, Status.RESTARTING)
+
+
+def snapshot(project: str, *, images: Sequence[str] = (), neighbours: Sequence[str] = (), where: Paths | None = None) -> Snapshot:
+    """Everything the planner may know for ``project``: its containers, all networks and volumes, the named images and neighbours."""
+    from runtime.network.host import ephemeral_ports, ports_in_use, routes_in_use, uplink_mtu
+
+    at = where or paths()
+    return Snapshot(
+        project=project,
+        containers=containers(project, where=at),
+        neighbours=_neighbours(neighbours, at),
+        networks={n.spec.name: n for n in networks(where=at)},
+        volumes={v.spec.name: v for v in volumes(where=at)},
+        images=_images(images, at),
+        routes=tuple(routes_in_use()),
+        ports_in_use=frozenset(ports_in_use()),
+        ephemeral_ports=ephemeral_ports(),
+        uplink_mtu=uplink_mtu(),
+        nonce=os.urandom(16).hex(),
+        now=time.time_ns(),
+    )
+
+
+def projects(*, where: Paths | None = None) -> tuple[str, ...]:
+    """Names of all projects that have containers."""
+    at = where or paths()
+    return tuple(p for p in entries(at.projects) if entries(f"{at.projects}/{p}/containers"))
+
+
+def containers(project: str, *, where: Paths | None = None) -> tuple[ContainerState, ...]:
+    """The project's containers, by name."""
+    at = where or paths()
+    supervised = is_locked(f"{at.project_run(project)}/supervisor.lock")
+    found = (container(project, i, supervised=supervised, where=at) for i in entries(f"{at.project(project)}/containers") if len(i) == 64)
+    return tuple(sorted((c for c in found if c is not None), key=lambda c: c.spec.name))
+
+
+def container(project: str, container_id: str, *, supervised: bool | None = None, where: Paths | None = None) -> ContainerState | None:
+    """One container, or None when it is not there (or half created)."""
+    at = where or paths()
+    directory = at.container(project, container_id)
+    spec = read_file(f"{directory}/spec.json")
+    image = read_file(f"{directory}/image.json")
+    if spec is None or image is None:
+        return None
+    return ContainerState(
+        spec=codec.loads(ContainerSpec, spec),
+        image=codec.loads(ImageConfig, image),
+        process=process(project, container_id, supervised=supervised, where=at),
+        created_at=int(read_file(f"{directory}/created") or 0),
+    )
+
+
+def process(project: str, container_id: str, *, supervised: bool | None = None, where: Paths | None = None) -> ProcessState:
+    """A container's life. What the file says is running but is not, nor supervised, has exited with an unknown code."""
+    at = where or paths()
+    text = read_file(f"{at.container(project, container_id)}/state.json")
+    if text is None:
+        return ProcessState()
+    state = codec.loads(ProcessState, text)
+    if state.status not in _ALIVE:
+        return state
+    if supervised is None:
+        supervised = is_locked(f"{at.project_run(project)}/supervisor.lock")
+    if supervised or is_alive(state.pid, state.pid_start):
+        return state
+    return replace(state, status=Status.EXITED, exit_code=LOST_EXIT_CODE, error="the process ended while nobody watched", pid=0)
+
+
+def is_alive(pid: int, pid_start: int) -> bool:
+    """Whether the process ``pid`` that started at ``pid_start`` (field 22 of /proc/<pid>/stat, clock ticks) still lives."""
+    text = read_file(f"/proc/{pid}/stat") if pid else None
+    if text is None:
+        return False
+    fields = text[text.rindex(b")") + 2 :].split()
+    return fields[0] not in (b"Z", b"X") and (pid_start == 0 or int(fields[19]) == pid_start)
+
+
+def find(name: str, *, where: Paths | None = None) -> ContainerState | None:
+    """A container of any project by name, id or unique id prefix (12 digits or more)."""
+    at = where or paths()
+    for project in entries(at.projects):
+        for container_id in entries(f"{at.projects}/{project}/containers"):
+            if len(container_id) == 64 and _answers_to(at, project, container_id, name):
+                return container(project, container_id, where=at)
+    return None
+
+
+def networks(*, where: Paths | None = None) -> tuple[NetworkState, ...]:
+    """All networks of this host, with their leases."""
+    at = where or paths()
+    found = []
+    for name in entries(at.networks):
+        text = read_file(f"{at.networks}/{name}/network.json")
+        if text is not None:
+            created = int(read_file(f"{at.networks}/{name}/created") or 0)
+            found.append(NetworkState(spec=codec.loads(NetworkSpec, text), created_at=created, leases=_leases(f"{at.networks}/{name}/leases")))
+    return tuple(found)
+
+
+def volumes(*, where: Paths | None = None) -> tuple[VolumeState, ...]:
+    """All volumes of this host."""
+    at = where or paths()
+    found = []
+    for name in entries(at.volumes):
+        text = read_file(f"{at.volumes}/{name}/volume.json")
+        if text is not None:
+            directory = f"{at.volumes}/{name}"
+            created = int(read_file(f"{directory}/created") or 0)
+            found.append(VolumeState(spec=codec.loads(VolumeSpec, text), mountpoint=f"{directory}/_data", created_at=created))
+    return tuple(found)
+
+
+def events(project: str, *, where: Paths | None = None) -> Iterator[dict[str, object]]:
+    """What happened to the project's containers, oldest first, as the supervisor recorded it."""
+    at = where or paths()
+    for name in ("events.jsonl.1", "events.jsonl"):
+        for line in (read_file(f"{at.project(project)}/{name}") or b"").splitlines():
+            if line.endswith(b"}"):
+                yield json.loads(line)
+
+
+def _leases(directory: str) -> dict[str, str]:
+    return {address: (read_file(f"{directory}/{address}") or b"").decode() for address in entries(directory)}
+
+
+def _images(references: Iterable[str], at: Paths) -> dict[str, ImageState]:
+    wanted = list(dict.fromkeys(references))
+    if not wanted:
+        return {}
+    from runtime.images import ImageStore
+
+    store = ImageStore(at)
+    return {reference: state for reference in wanted if (state := store.find(reference)) is not None}
+
+
+def _neighbours(names: Sequence[str], at: Paths) -> dict[str, ContainerState]:
+    return {name: state for name in dict.fromkeys(names) if (state := find(name, where=at)) is not None}
+
+
+def _answers_to(at: Paths, project: str, container_id: str, name: str) -> bool:
+    if container_id == name or (len(name) >= 12 and container_id.startswith(name)):
+        return True
+    text = read_file(f"{at.container(project, container_id)}/spec.json")
+    return text is not None and json.loads(text).get("name") == name
