@@ -1,0 +1,112 @@
+"""Doors into one container for short commands: exec, run's streams, cp, export. Synchronous and light: no asyncio, no networker.
+
+Runs in the command's process; processes are started in the container by ``runtime.enter`` and are children of the command.
+"""
+
+from __future__ import annotations
+
+import os
+import signal as signals
+from dataclasses import dataclass
+
+from runtime import codec, observe
+from runtime.bundle import Bundle
+from runtime.engine import records
+from runtime.enter import execute
+from runtime.errors import NotFound, RuntimeFailure
+from runtime.native.syscalls import TIOCGPTPEER
+from runtime.sandbox import Stdio
+from runtime.spec import ExecSpec
+from runtime.state import ContainerState, Status
+from runtime.store import Paths, paths, read_file
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """A process started in a container: ``terminal`` is the pty's master end (blocking), or None."""
+
+    pid: int
+    pidfd: int
+    terminal: int | None = None
+
+
+def container(container_id: str, where: Paths | None = None) -> ContainerState:
+    """The container's state. Raises NotFound."""
+    at = where or paths()
+    state = observe.container(records.locate(at, container_id), container_id, where=at)
+    if state is None:
+        raise NotFound(f"no such container: {container_id[:12]}")
+    return state
+
+
+def bundle(state: ContainerState, where: Paths | None = None) -> Bundle:
+    """What the container was launched with. Raises NotFound."""
+    text = read_file(f"{(where or paths()).container(state.spec.project, state.spec.id)}/bundle.json")
+    if text is None:
+        raise NotFound(f"container {state.spec.name} is incomplete", hint="remove and create it again: pycompose up --force-recreate")
+    return codec.loads(Bundle, text)
+
+
+def enter(container_id: str, process: ExecSpec, *, stdio: tuple[int, int, int] = (0, 1, 2), where: Paths | None = None) -> Entered:
+    """Start a further process in a running container, on the given descriptors or (``process.tty``) on a pty of the container's own.
+
+    Raises RuntimeFailure when it is not running or paused, LaunchError (126, 127) when the program cannot be executed.
+    """
+    state = container(container_id, where)
+    _refuse_unless_running(state)
+    if not process.tty:
+        started = execute(state.process.pid, bundle(state, where), process, Stdio(*stdio, terminal=False))
+        return Entered(started.pid, started.pidfd)
+    master, slave = _open_terminal(state.process.pid)
+    try:
+        started = execute(state.process.pid, bundle(state, where), process, Stdio(slave, slave, slave, terminal=True))
+    except BaseException:
+        os.close(master)
+        raise
+    finally:
+        os.close(slave)
+    return Entered(started.pid, started.pidfd, master)
+
+
+def wait(entered: Entered) -> int:
+    """Wait for its end; the exit code, 128+n when signal n ended it."""
+    result = os.waitid(os.P_PID, entered.pid, os.WEXITED)
+    os.close(entered.pidfd)
+    if result is None:
+        return 0
+    return result.si_status if result.si_code == os.CLD_EXITED else 128 + result.si_status
+
+
+def exec_in(container_id: str, process: ExecSpec, *, stdio: tuple[int, int, int] = (0, 1, 2), where: Paths | None = None) -> int:
+    """``enter`` and ``wait``, for commands without a terminal. Signals that end this command are passed on first."""
+    entered = enter(container_id, process, stdio=stdio, where=where)
+    previous = {s: signals.signal(s, lambda number, _: os.kill(entered.pid, number)) for s in (signals.SIGINT, signals.SIGTERM)}
+    try:
+        return wait(entered)
+    finally:
+        for number, action in previous.items():
+            signals.signal(number, action)
+
+
+def _refuse_unless_running(state: ContainerState) -> None:
+    match state.process.status:
+        case Status.RUNNING:
+            return
+        case Status.PAUSED:
+            raise RuntimeFailure(f"Container {state.spec.name} is paused, unpause the container before exec", hint="pycompose unpause")
+        case _:
+            raise RuntimeFailure(f"container {state.spec.id} is not running", hint="pycompose start, then try again")
+
+
+def _open_terminal(pid: int) -> tuple[int, int]:
+    """A pty out of the container's own devpts, so that ``tty`` and /dev/pts agree inside; no path in the container is trusted (TIOCGPTPEER)."""
+    import fcntl
+    import struct
+
+    root = os.open(f"/proc/{pid}/root/dev/pts", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        master = os.open("ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC, dir_fd=root)
+    finally:
+        os.close(root)
+    fcntl.ioctl(master, 0x40045431, struct.pack("i", 0))  # TIOCSPTLCK: unlock
+    return master, fcntl.ioctl(master, TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)

@@ -1,0 +1,189 @@
+"""Making, wiring and unmaking containers on disk and network, up to the point where the supervisor starts a process."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from anyio import to_thread
+
+from runtime import codec
+from runtime.engine import files, records, seeding
+from runtime.errors import Conflict, ImageError, NotFound
+from runtime.spec import ContainerSpec, EndpointSpec, FileMount, ImageConfig, NetworkSpec, VolumeMount, VolumeSpec
+from runtime.store import Paths, read_file
+
+if TYPE_CHECKING:
+    from runtime.network.client import Networker
+
+Network = Callable[[], Awaitable["Networker"]]
+
+
+def create(where: Paths, spec: ContainerSpec) -> None:
+    """Write the container's directory, complete or not at all; make and seed the volumes that it is the first to use."""
+    from runtime.images import ImageStore
+
+    records.refuse_taken_name(where, spec)
+    store = ImageStore(where)
+    image_id = spec.image_id or _image_id(store.find(spec.image), spec.image)
+    image, layers = store.config(image_id), store.layers(image_id)
+    directory = where.container(spec.project, spec.id)
+    shutil.rmtree(f"{directory}.new", ignore_errors=True)
+    for name in ("upper", "work", "logs", "files/mounts"):
+        os.makedirs(f"{directory}.new/{name}")
+    _write_files(where, spec, f"{directory}.new")
+    volumes = {m.volume: records.record_volume(where, _volume_spec(where, spec, m)) for m in spec.mounts if isinstance(m, VolumeMount)}
+    seeding.seed(spec, layers, volumes)
+    contents = _bundle(where, spec, image, layers, directory, volumes)
+    records.publish_container(
+        directory,
+        {"spec.json": codec.dumps(spec), "image.json": codec.dumps(image), "created": str(time.time_ns()), "bundle.json": contents},
+    )
+
+
+async def attach(where: Paths, network: Network, spec: ContainerSpec) -> None:
+    """Give the container its network namespace and interfaces, unless they are there already (a restart needs nothing)."""
+    if spec.network_mode == "host" or spec.network_mode.startswith("container:"):
+        return
+    if _is_pinned(where.netns(spec.id)):
+        return
+    wired = endpoints(where, spec)
+    for endpoint, recorded in wired:
+        records.claim_addresses(where, recorded.name, (endpoint.ipv4, endpoint.ipv6), spec.id)
+    networker = await network()
+    for _, recorded in wired:
+        await networker.create_network(recorded)
+    sysctls = {k: v for k, v in spec.sysctls.items() if k.startswith("net.")}
+    await networker.attach(spec.id, where.netns(spec.id), wired, sysctls)
+
+
+async def publish(where: Paths, network: Network, spec: ContainerSpec) -> None:
+    """Send the published host ports to the container's addresses."""
+    wired = [(e, n) for e, n in endpoints(where, spec) if not n.internal] if spec.ports else []
+    if not wired:
+        return
+    endpoint, recorded = wired[0]
+    await (await network()).publish(spec.id, spec.ports, (endpoint.ipv4, endpoint.ipv6, recorded.bridge))
+
+
+async def unpublish(network: Network, spec: ContainerSpec) -> None:
+    """Take the port rules away; the next start brings them back."""
+    if spec.ports and spec.endpoints:
+        await (await network()).unpublish(spec.id)
+
+
+async def remove(where: Paths, network: Network, spec: ContainerSpec, *, volumes: bool) -> None:
+    """Undo ``create`` and ``attach``, whatever of them was done; ``volumes`` deletes the anonymous ones too."""
+    if spec.ports or os.path.exists(where.netns(spec.id)):
+        await (await network()).remove_container(spec.id)
+    for endpoint in spec.endpoints:
+        records.release_addresses(where, endpoint.network, spec.id)
+    await to_thread.run_sync(records.delete_container, where, spec.project, spec.id)
+    for mount in spec.mounts:
+        if volumes and isinstance(mount, VolumeMount) and mount.anonymous:
+            await to_thread.run_sync(records.delete_volume, where, mount.volume)
+    records.delete_project_if_empty(where, spec.project)
+
+
+def rename(where: Paths, container: str, name: str) -> None:
+    """Give a container another name. Raises when it is taken."""
+    renamed = replace(records.spec(where, container), name=name)
+    records.refuse_taken_name(where, renamed)
+    records.rewrite_spec(where, renamed)
+
+
+async def connect(where: Paths, networker: Networker, container: str, endpoint: EndpointSpec) -> None:
+    """Add an endpoint to a container's spec and namespace."""
+    spec = records.spec(where, container)
+    recorded = records.network(where, endpoint.network)
+    records.claim_addresses(where, recorded.name, (endpoint.ipv4, endpoint.ipv6), container)
+    kept = tuple(e for e in spec.endpoints if e.network != endpoint.network)
+    changed = replace(spec, endpoints=(*kept, endpoint))
+    records.rewrite_spec(where, changed)
+    _write_files(where, changed, where.container(spec.project, spec.id))
+    if _is_pinned(where.netns(container)):
+        await networker.create_network(recorded)
+        await networker.attach(container, where.netns(container), [(endpoint, recorded)], {})
+
+
+async def disconnect(where: Paths, networker: Networker, container: str, network: str) -> None:
+    """Take an endpoint out of a container's spec and namespace; not connected is success."""
+    spec = records.spec(where, container)
+    if _is_pinned(where.netns(container)):
+        await networker.detach(container, network)
+    records.release_addresses(where, network, container)
+    records.rewrite_spec(where, replace(spec, endpoints=tuple(e for e in spec.endpoints if e.network != network)))
+
+
+def endpoints(where: Paths, spec: ContainerSpec) -> list[tuple[EndpointSpec, NetworkSpec]]:
+    """The container's endpoints with their networks, in the order of its interfaces (priority, then as written)."""
+    ordered = sorted(spec.endpoints, key=lambda e: -e.priority)
+    return [(e, records.network(where, e.network)) for e in ordered]
+
+
+def _bundle(
+    where: Paths, spec: ContainerSpec, image: ImageConfig, layers: Sequence[str], directory: str, volumes: Mapping[str, str]
+) -> str:
+    from runtime import bundle
+
+    return codec.dumps(bundle.resolve(spec, image, layers, directory, where, volumes))
+
+
+def _write_files(where: Paths, spec: ContainerSpec, directory: str) -> None:
+    if spec.network_mode.startswith("container:"):
+        _share_files(where, spec.network_mode.removeprefix("container:"), directory)
+    else:
+        wired = endpoints(where, spec)
+        contents = {"hosts": files.hosts(spec), "hostname": f"{files.hostname(spec)}\n", "resolv.conf": files.resolv_conf(spec, wired)}
+        for name, text in contents.items():
+            # Written in place: a running container has these very files bound, and must see the change.
+            with open(f"{directory}/files/{name}", "w") as file:
+                file.write(text)
+    for index, mount in enumerate(m for m in spec.mounts if isinstance(m, FileMount)):
+        with open(f"{directory}/files/mounts/{index:03d}", "wb") as file:
+            file.write(base64.b64decode(mount.content))
+            os.fchmod(file.fileno(), mount.mode)
+            if mount.uid.isdigit() and mount.gid.isdigit():
+                os.fchown(file.fileno(), int(mount.uid), int(mount.gid))
+
+
+def _share_files(where: Paths, donor: str, directory: str) -> None:
+    """A container that joins another's network sees the donor's very files (hard links), as with Docker."""
+    source = where.container(records.locate(where, donor), donor)
+    for name in ("hosts", "hostname", "resolv.conf"):
+        target = f"{directory}/files/{name}"
+        if not os.path.exists(target):
+            os.link(f"{source}/files/{name}", target)
+
+
+def _volume_spec(where: Paths, spec: ContainerSpec, mount: VolumeMount) -> VolumeSpec:
+    text = read_file(f"{where.volumes}/{mount.volume}/volume.json")
+    if text is not None:
+        return codec.loads(VolumeSpec, text)
+    if not mount.anonymous:
+        raise Conflict(f"volume {mount.volume} was removed meanwhile")
+    return VolumeSpec(name=mount.volume, project=spec.project, labels=mount.labels, anonymous=True)
+
+
+def _image_id(state: object, reference: str) -> str:
+    from runtime.state import ImageState
+
+    if not isinstance(state, ImageState):
+        raise ImageError(f"No such image: {reference}", hint=f"pycompose pull, or: pycompose image bootstrap {reference}")
+    return state.id
+
+
+def _is_pinned(path: str) -> bool:
+    """Whether a namespace is mounted there (a crash between making the file and mounting leaves an ordinary file)."""
+    try:
+        return os.stat(path).st_dev != os.stat(os.path.dirname(path)).st_dev
+    except FileNotFoundError:
+        return False
+
+
+__all__ = ["NotFound", "attach", "connect", "create", "disconnect", "endpoints", "publish", "remove", "rename", "unpublish"]

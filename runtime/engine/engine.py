@@ -1,0 +1,191 @@
+"""The engine: one async method per operation of a plan. Idempotent ("already gone" is success); undoes what it began when it fails.
+
+Runs in the command's process: links and firewall rules are the networker's (a child process), processes are the supervisor's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import anyio
+from anyio import to_thread
+
+from runtime import observe
+from runtime.engine import containers, records, supervision
+from runtime.errors import InUse, NotFound, RuntimeFailure
+from runtime.spec import ContainerSpec, EndpointSpec, NetworkSpec, VolumeSpec
+from runtime.state import Status
+from runtime.store import Paths, paths
+
+if TYPE_CHECKING:
+    from runtime.network.client import Networker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """A detail for whoever watches: ``resource`` as in the plan's step ("Image nginx"), ``current`` of ``total`` bytes or steps where known."""
+
+    resource: str
+    text: str
+    current: int = 0
+    total: int = 0
+    warning: bool = False
+
+
+def _silent(_: Progress) -> None:
+    """Nobody watches."""
+
+
+class Engine:
+    """Carries out operations on one host. ``async with Engine() as engine``; the networker starts at first use, or at ``warm()``."""
+
+    def __init__(self, where: Paths | None = None, *, report: Callable[[Progress], None] = _silent) -> None:
+        self.where = where or paths()
+        self.report = report
+        self._exits = AsyncExitStack()
+        self._networker: Networker | None = None
+        self._networker_lock = anyio.Lock()
+        self._calls = anyio.CapacityLimiter(512)
+
+    async def __aenter__(self) -> Self:
+        await self._exits.__aenter__()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool | None:
+        return await self._exits.__aexit__(kind, error, trace)
+
+    async def networker(self) -> Networker:
+        """The networker's client, started once."""
+        async with self._networker_lock:
+            if self._networker is None:
+                from runtime.network.client import Networker
+
+                self._networker = await self._exits.enter_async_context(Networker(self.where))
+        return self._networker
+
+    async def create_network(self, network: NetworkSpec) -> None:
+        """Record the network and make its bridge. Raises Conflict when the subnet was taken since it was chosen."""
+        recorded = records.record_network(self.where, network)
+        await (await self.networker()).create_network(recorded)
+
+    async def remove_network(self, name: str) -> None:
+        """Remove record, bridge and rules. A network still in use is left, with a warning."""
+        try:
+            network = records.network(self.where, name)
+            records.forget_network(self.where, name)
+        except NotFound:
+            return
+        except InUse:
+            self.report(Progress(resource=f"Network {name}", text="Resource is still in use", warning=True))
+            return
+        await (await self.networker()).remove_network(network)
+
+    async def connect_container(self, container: str, endpoint: EndpointSpec) -> None:
+        """Give a container, running or not, one more interface."""
+        await containers.connect(self.where, await self.networker(), container, endpoint)
+
+    async def disconnect_container(self, container: str, network: str) -> None:
+        """Take a container's interface on a network away."""
+        await containers.disconnect(self.where, await self.networker(), container, network)
+
+    async def create_volume(self, volume: VolumeSpec) -> None:
+        """Make the volume's directory and record."""
+        await to_thread.run_sync(records.record_volume, self.where, volume)
+
+    async def remove_volume(self, name: str) -> None:
+        """Delete a volume with its data. Raises InUse while a container mounts it."""
+        await to_thread.run_sync(records.delete_volume, self.where, name)
+
+    async def create_container(self, spec: ContainerSpec) -> None:
+        """Make everything a start needs: directory, files, volumes (seeded), namespace, interfaces. Starts nothing."""
+        try:
+            await to_thread.run_sync(containers.create, self.where, spec)
+            await containers.attach(self.where, self.networker, spec)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await containers.remove(self.where, self.networker, spec, volumes=False)
+            raise
+
+    async def start_container(self, container: str, name: str) -> None:
+        """Publish ports and start the process. Raises LaunchError (125, 126, 127) when it cannot be executed."""
+        spec = records.spec(self.where, container)
+        await containers.attach(self.where, self.networker, spec)
+        await self._call(spec.project, "start", id=container)
+        try:
+            await containers.publish(self.where, self.networker, spec)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._call(spec.project, "kill", id=container, signal="SIGKILL")
+            raise
+
+    async def stop_container(self, container: str, name: str, timeout: float | None = None) -> None:
+        """Stop signal, grace period, SIGKILL. ``timeout`` in seconds; None takes the container's own."""
+        spec = self._spec(container)
+        if spec is None:
+            return
+        state = observe.process(spec.project, container, where=self.where)
+        if state.status in (Status.RUNNING, Status.PAUSED, Status.RESTARTING):
+            await self._call(spec.project, "stop", id=container, timeout=timeout)
+        await containers.unpublish(self.networker, spec)
+
+    async def restart_container(self, container: str, name: str, timeout: float | None = None) -> None:
+        """Stop and start the same container."""
+        await self.stop_container(container, name, timeout)
+        await self.start_container(container, name)
+
+    async def kill_container(self, container: str, name: str, signal: str = "SIGKILL") -> None:
+        """Send a signal to the first process; not running is success."""
+        spec = self._spec(container)
+        if spec is not None and self._running(spec):
+            await self._call(spec.project, "kill", id=container, signal=signal)
+
+    async def pause_container(self, container: str, name: str) -> None:
+        """Freeze every process of the container."""
+        await self._call(records.spec(self.where, container).project, "pause", id=container)
+
+    async def unpause_container(self, container: str, name: str) -> None:
+        """Thaw."""
+        await self._call(records.spec(self.where, container).project, "unpause", id=container)
+
+    async def remove_container(self, container: str, name: str, volumes: bool = False, force: bool = False) -> None:
+        """Delete a stopped container; ``volumes`` deletes its anonymous volumes too, ``force`` kills it first."""
+        spec = self._spec(container)
+        if spec is None:
+            return
+        if self._running(spec):
+            if not force:
+                raise InUse(f"cannot remove container {name}: it is running", hint="stop it first, or use force")
+            await self._call(spec.project, "stop", id=container, timeout=0)
+        await supervision.forget(self.where, spec.project, container, self._calls)
+        await containers.remove(self.where, self.networker, spec, volumes=volumes)
+
+    async def rename_container(self, container: str, name: str) -> None:
+        """Give a container another name; its DNS name follows at its next start."""
+        await to_thread.run_sync(containers.rename, self.where, container, name)
+
+    async def await_container(
+        self, container: str, name: str, condition: str, required: bool = True, timeout: float | None = None, ignore_exit: bool = False
+    ) -> None:
+        """Wait for ``condition`` (started, healthy, completed, running_or_healthy, exited); raises RuntimeFailure when it cannot come true."""
+        try:
+            await supervision.wait(self.where, records.spec(self.where, container), str(condition), timeout, ignore_exit, self._calls)
+        except RuntimeFailure as failure:
+            if required:
+                raise
+            self.report(Progress(resource=f"Container {name}", text=f"optional dependency failed to start: {failure.message}", warning=True))
+
+    def _spec(self, container: str) -> ContainerSpec | None:
+        try:
+            return records.spec(self.where, container)
+        except NotFound:
+            return None
+
+    def _running(self, spec: ContainerSpec) -> bool:
+        return observe.process(spec.project, spec.id, where=self.where).status in (Status.RUNNING, Status.PAUSED, Status.RESTARTING)
+
+    async def _call(self, project: str, method: str, **arguments: object) -> None:
+        await supervision.call(self.where, project, method, self._calls, **arguments)
