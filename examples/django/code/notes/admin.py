@@ -1,0 +1,6 @@
+"""Notes in the admin."""
+
+from django.contrib import admin
+from notes.models import Note
+
+admin.site.register(Note)
