@@ -22,7 +22,7 @@ _ALIVE = (Status.RUNNING, Status.PAUSED, Status.RESTARTING)
 
 def snapshot(project: str, *, images: Sequence[str] = (), neighbours: Sequence[str] = (), where: Paths | None = None) -> Snapshot:
     """Everything the planner may know for ``project``: its containers, all networks and volumes, the named images and neighbours."""
-    from runtime.network.host import ephemeral_ports, ports_in_use, routes_in_use, uplink_mtu
+    from runtime.network.host import ports_in_use, routes_in_use, uplink_mtu
 
     at = where or paths()
     return Snapshot(
@@ -34,7 +34,7 @@ def snapshot(project: str, *, images: Sequence[str] = (), neighbours: Sequence[s
         images=_images(images, at),
         routes=tuple(routes_in_use()),
         ports_in_use=frozenset(ports_in_use()),
-        ephemeral_ports=ephemeral_ports(),
+        ephemeral_ports=_ephemeral_ports(),
         uplink_mtu=uplink_mtu(),
         nonce=os.urandom(16).hex(),
         now=time.time_ns(),
@@ -138,6 +138,12 @@ def events(project: str, *, where: Paths | None = None) -> Iterator[dict[str, ob
         for line in (read_file(f"{at.project(project)}/{name}") or b"").splitlines():
             if line.endswith(b"}"):
                 yield json.loads(line)
+
+
+def _ephemeral_ports() -> tuple[int, int]:
+    """The range that random host ports come from (ip(7), ip_local_port_range)."""
+    low, high = (read_file("/proc/sys/net/ipv4/ip_local_port_range") or b"32768 60999").split()
+    return int(low), int(high)
 
 
 def _leases(directory: str) -> dict[str, str]:
