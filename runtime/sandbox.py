@@ -1,0 +1,102 @@
+"""Launching a container's first process. The parent's side: cgroup, clone3, and waiting for the child's word. In the supervisor and the image builder.
+
+``launch`` blocks for the few milliseconds until execve(2) succeeded; ``begin`` and ``Launching`` let a selector loop start many at once.
+What the child does between clone3 and execve is ``runtime.sandbox_child``.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from runtime import cgroups, sandbox_child
+from runtime.bundle import Bundle
+from runtime.errors import LaunchError
+from runtime.namespaces import clone_child
+from runtime.sandbox_channel import Outcome, channel, receive
+
+_NO_DONORS: Mapping[str, int] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Stdio:
+    """Descriptors of the child's standard streams; the caller closes its own copies. -1 is /dev/null.
+
+    With ``terminal``, ``stdin`` is the slave of a pseudo-terminal that becomes the controlling one; -1 makes a new one in the
+    container's own devpts (as Docker does; only then does ttyname(3) work inside) and returns its master in ``Launched.terminal``.
+    """
+
+    stdin: int = -1
+    stdout: int = -1
+    stderr: int = -1
+    terminal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """A running process: ``pid`` in the caller's namespace, ``pidfd`` (close-on-exec, the caller's to close), and the terminal's master or -1."""
+
+    pid: int
+    pidfd: int
+    terminal: int = -1
+
+
+class Launching:
+    """A launch under way: ``fileno()`` becomes readable when the outcome is known, then ``finish()`` returns or raises it at once."""
+
+    def __init__(self, pid: int, pidfd: int, connection: socket.socket) -> None:
+        self.pid = pid
+        self.pidfd = pidfd
+        self._connection = connection
+        self._terminal = -1
+
+    def fileno(self) -> int:
+        """For a selector."""
+        return self._connection.fileno()
+
+    def finish(self) -> Launched:
+        """Wait for the outcome. Raises LaunchError, with the child reaped and ``pidfd`` closed."""
+        try:
+            outcome = receive(self._connection)
+        finally:
+            self._connection.close()
+        if outcome.error is None:
+            return Launched(self.pid, self.pidfd, outcome.terminal)
+        self._reap(outcome)
+        raise outcome.error
+
+    def _reap(self, outcome: Outcome) -> None:
+        os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
+        os.close(self.pidfd)
+        if outcome.terminal >= 0:
+            os.close(outcome.terminal)
+
+
+def launch(bundle: Bundle, stdio: Stdio, donors: Mapping[str, int] = _NO_DONORS) -> Launched:
+    """Start a container's first process and return when it has been executed. Raises LaunchError (exit codes 125, 126, 127 as in Docker).
+
+    ``donors`` maps the ids in ``bundle.namespaces.donors`` to the pids of their first processes.
+    The child is the caller's to reap. Nothing of a failed launch stays but the (empty) cgroup directories, which ``cgroups.find(...).remove()`` takes away.
+    """
+    return begin(bundle, stdio, donors).finish()
+
+
+def begin(bundle: Bundle, stdio: Stdio, donors: Mapping[str, int] = _NO_DONORS) -> Launching:
+    """Start a launch without waiting for its outcome."""
+    for donor in bundle.namespaces.donors:
+        if donor not in donors:
+            raise LaunchError("namespaces", f"container {donor[:12]}, whose namespace is to be joined, is not running")
+    cgroup = cgroups.create(bundle.cgroup, bundle.devices)
+    ours, theirs = channel()
+    try:
+        pid, pidfd = clone_child(bundle.namespaces, donors, cgroup.descriptor())
+    except BaseException:
+        ours.close()
+        theirs.close()
+        raise
+    if pid == 0:
+        sandbox_child.run(bundle, stdio.stdin, stdio.stdout, stdio.stderr, stdio.terminal, donors, cgroup, theirs)
+    theirs.close()
+    return Launching(pid, pidfd, ours)
