@@ -34,7 +34,10 @@ class PullImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildImage:
-    """Build an image from ``build`` and tag it with ``reference`` (and ``build.tags``)."""
+    """Build an image from ``build`` and tag it with ``reference`` (and ``build.tags``).
+
+    ``try_pull`` asks the registry first and builds only when it does not have the image.
+    """
 
     service: str
     reference: str
@@ -43,6 +46,7 @@ class BuildImage:
     platform: str = ""
     no_cache: bool = False
     pull: bool = False
+    try_pull: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +211,11 @@ class RunProvider:
     command: str  # up | down | stop
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Barrier:
+    """Nothing is done; what comes after it waits until everything before it succeeded ("created": nothing starts before all exist)."""
+
+
 Operation = (
     PullImage | BuildImage | RemoveImage | CreateNetwork | RemoveNetwork | ConnectContainer | DisconnectContainer | CreateVolume | RemoveVolume
     | CreateContainer | StartContainer | StopContainer | RestartContainer | KillContainer | PauseContainer | UnpauseContainer | RemoveContainer
@@ -216,15 +225,16 @@ Operation = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One operation, the steps it comes ``after``, and why it is done.
+    """One operation, the steps it comes ``after`` (their success), or ``after_any`` (their end, good or bad), and why it is done.
 
     ``id`` is unique and readable ("db-1.create"); ``resource`` is what progress shows ("Container demo-db-1"), ``doing``/``done`` its words.
     A silent step has resource "".
     """
 
     id: str
-    operation: Operation
+    operation: Operation | Barrier
     after: tuple[str, ...] = ()
+    after_any: tuple[str, ...] = ()
     cause: str = ""
     resource: str = ""
     doing: str = ""
@@ -232,19 +242,32 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """Something destructive that the plan leaves out until it is agreed to (``Up.agreed`` holding ``subject``, or ``Up.yes``)."""
+
+    subject: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Steps in an order that respects ``after``; ``notes`` are unchanged resources shown in progress ("Container x", "Running"), ``warnings`` text."""
+    """Steps in an order that respects ``after``; ``notes`` are unchanged resources shown in progress ("Container x", "Running"), ``warnings`` text.
+
+    A plan with ``questions`` is complete for the answer "no"; whoever hears "yes" plans again with an intent that agrees.
+    """
 
     project: str
     steps: tuple[Step, ...] = ()
     notes: tuple[tuple[str, str], ...] = ()
     warnings: tuple[str, ...] = ()
+    questions: tuple[Question, ...] = ()
 
     def __str__(self) -> str:
         return "\n".join(_line(s) for s in self.steps)
 
 
 def _line(step: Step) -> str:
-    after = f"[{', '.join(step.after)}] → " if step.after else ""
+    before = (*step.after, *(f"{i}?" for i in step.after_any))
+    after = f"[{', '.join(before)}] → " if before else ""
     cause = f'  "{step.cause}"' if step.cause else ""
     return f"{after}{step.id}  {type(step.operation).__name__}{cause}"
