@@ -114,7 +114,9 @@ def networks(*, where: Paths | None = None) -> tuple[NetworkState, ...]:
         text = read_file(f"{at.networks}/{name}/network.json")
         if text is not None:
             created = int(read_file(f"{at.networks}/{name}/created") or 0)
-            found.append(NetworkState(spec=codec.loads(NetworkSpec, text), created_at=created, leases=_leases(f"{at.networks}/{name}/leases")))
+            found.append(
+                NetworkState(spec=codec.loads(NetworkSpec, text), created_at=created, leases=_leases(f"{at.networks}/{name}/leases"))
+            )
     return tuple(found)
 
 

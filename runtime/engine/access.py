@@ -14,7 +14,6 @@ from runtime.bundle import Bundle
 from runtime.engine import records
 from runtime.enter import execute
 from runtime.errors import NotFound, RuntimeFailure
-from runtime.native.syscalls import TIOCGPTPEER
 from runtime.sandbox import Stdio
 from runtime.spec import ExecSpec
 from runtime.state import ContainerState, Status
@@ -54,18 +53,9 @@ def enter(container_id: str, process: ExecSpec, *, stdio: tuple[int, int, int] =
     """
     state = container(container_id, where)
     _refuse_unless_running(state)
-    if not process.tty:
-        started = execute(state.process.pid, bundle(state, where), process, Stdio(*stdio, terminal=False))
-        return Entered(started.pid, started.pidfd)
-    master, slave = _open_terminal(state.process.pid)
-    try:
-        started = execute(state.process.pid, bundle(state, where), process, Stdio(slave, slave, slave, terminal=True))
-    except BaseException:
-        os.close(master)
-        raise
-    finally:
-        os.close(slave)
-    return Entered(started.pid, started.pidfd, master)
+    streams = Stdio(terminal=True) if process.tty else Stdio(*stdio)
+    started = execute(state.process.pid, bundle(state, where), process, streams)
+    return Entered(started.pid, started.pidfd, started.terminal if process.tty else None)
 
 
 def wait(entered: Entered) -> int:
@@ -96,17 +86,3 @@ def _refuse_unless_running(state: ContainerState) -> None:
             raise RuntimeFailure(f"Container {state.spec.name} is paused, unpause the container before exec", hint="pycompose unpause")
         case _:
             raise RuntimeFailure(f"container {state.spec.id} is not running", hint="pycompose start, then try again")
-
-
-def _open_terminal(pid: int) -> tuple[int, int]:
-    """A pty out of the container's own devpts, so that ``tty`` and /dev/pts agree inside; no path in the container is trusted (TIOCGPTPEER)."""
-    import fcntl
-    import struct
-
-    root = os.open(f"/proc/{pid}/root/dev/pts", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        master = os.open("ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC, dir_fd=root)
-    finally:
-        os.close(root)
-    fcntl.ioctl(master, 0x40045431, struct.pack("i", 0))  # TIOCSPTLCK: unlock
-    return master, fcntl.ioctl(master, TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)

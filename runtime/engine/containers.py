@@ -14,8 +14,9 @@ from anyio import to_thread
 
 from runtime import codec
 from runtime.engine import files, records, seeding
-from runtime.errors import Conflict, ImageError, NotFound
-from runtime.spec import ContainerSpec, EndpointSpec, FileMount, ImageConfig, NetworkSpec, VolumeMount, VolumeSpec
+from runtime.errors import Conflict, ImageError
+from runtime.network import ipam
+from runtime.spec import ContainerSpec, EndpointSpec, FileMount, ImageConfig, ImageMount, NetworkSpec, VolumeMount, VolumeSpec
 from runtime.store import Paths, read_file
 
 if TYPE_CHECKING:
@@ -64,11 +65,10 @@ async def attach(where: Paths, network: Network, spec: ContainerSpec) -> None:
 
 async def publish(where: Paths, network: Network, spec: ContainerSpec) -> None:
     """Send the published host ports to the container's addresses."""
-    wired = [(e, n) for e, n in endpoints(where, spec) if not n.internal] if spec.ports else []
-    if not wired:
-        return
-    endpoint, recorded = wired[0]
-    await (await network()).publish(spec.id, spec.ports, (endpoint.ipv4, endpoint.ipv6, recorded.bridge))
+    chosen = ipam.gateway_endpoint(endpoints(where, spec), 4) or ipam.gateway_endpoint(endpoints(where, spec), 6) if spec.ports else None
+    if chosen is not None:
+        endpoint, recorded = chosen
+        await (await network()).publish(spec.id, spec.ports, (endpoint.ipv4, endpoint.ipv6, recorded.bridge))
 
 
 async def unpublish(network: Network, spec: ContainerSpec) -> None:
@@ -122,8 +122,7 @@ async def disconnect(where: Paths, networker: Networker, container: str, network
 
 def endpoints(where: Paths, spec: ContainerSpec) -> list[tuple[EndpointSpec, NetworkSpec]]:
     """The container's endpoints with their networks, in the order of its interfaces (priority, then as written)."""
-    ordered = sorted(spec.endpoints, key=lambda e: -e.priority)
-    return [(e, records.network(where, e.network)) for e in ordered]
+    return [(e, records.network(where, e.network)) for e in ipam.ordered(spec.endpoints)]
 
 
 def _bundle(
@@ -131,7 +130,15 @@ def _bundle(
 ) -> str:
     from runtime import bundle
 
-    return codec.dumps(bundle.resolve(spec, image, layers, directory, where, volumes))
+    images = {m.image: _mounted_layers(where, m.image) for m in spec.mounts if isinstance(m, ImageMount)}
+    return codec.dumps(bundle.resolve(spec, image, layers, directory, where, volumes, images))
+
+
+def _mounted_layers(where: Paths, reference: str) -> Sequence[str]:
+    from runtime.images import ImageStore
+
+    store = ImageStore(where)
+    return store.layers(_image_id(store.find(reference), reference))
 
 
 def _write_files(where: Paths, spec: ContainerSpec, directory: str) -> None:
@@ -184,6 +191,3 @@ def _is_pinned(path: str) -> bool:
         return os.stat(path).st_dev != os.stat(os.path.dirname(path)).st_dev
     except FileNotFoundError:
         return False
-
-
-__all__ = ["NotFound", "attach", "connect", "create", "disconnect", "endpoints", "publish", "remove", "rename", "unpublish"]

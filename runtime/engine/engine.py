@@ -176,7 +176,9 @@ class Engine:
         except RuntimeFailure as failure:
             if required:
                 raise
-            self.report(Progress(resource=f"Container {name}", text=f"optional dependency failed to start: {failure.message}", warning=True))
+            self.report(
+                Progress(resource=f"Container {name}", text=f"optional dependency failed to start: {failure.message}", warning=True)
+            )
 
     def _spec(self, container: str) -> ContainerSpec | None:
         try:

@@ -178,4 +178,6 @@ def _refuse_overlap(where: Paths, wanted: NetworkSpec) -> None:
         for subnet in codec.loads(NetworkSpec, text).subnets if text else ():
             other = ipaddress.ip_network(subnet.subnet)
             if any(n.version == other.version and n.overlaps(other) for n in mine):
-                raise Conflict(f"network {wanted.name}: subnet {other} is already used by network {name}", hint="choose another ipam subnet")
+                raise Conflict(
+                    f"network {wanted.name}: subnet {other} is already used by network {name}", hint="choose another ipam subnet"
+                )

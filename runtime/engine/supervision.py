@@ -29,7 +29,9 @@ async def forget(where: Paths, project: str, container: str, limiter: CapacityLi
             return
 
 
-async def wait(where: Paths, spec: ContainerSpec, condition: str, timeout: float | None, ignore_exit: bool, limiter: CapacityLimiter) -> None:
+async def wait(
+    where: Paths, spec: ContainerSpec, condition: str, timeout: float | None, ignore_exit: bool, limiter: CapacityLimiter
+) -> None:
     """Wait until ``condition`` holds; raises RuntimeFailure with Docker Compose's words when it cannot."""
     answer = await call(where, spec.project, "wait", limiter, id=spec.id, condition=condition, timeout=timeout)
     status, code = str(answer.get("status", "")), int(answer.get("exit_code", 0))

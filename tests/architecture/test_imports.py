@@ -23,8 +23,26 @@ HOMES = {
     "backports": ("runtime/images/",),
     "anyio": ("compose/scheduler.py", "compose/cli/", "runtime/engine/", "runtime/images/", "runtime/network/client", "runtime/build/"),
 }
-COMPOSE_ENTERS_RUNTIME_BY = ("runtime.spec", "runtime.state", "runtime.observe", "runtime.engine", "runtime.errors", "runtime.store", "runtime.codec", "runtime.network.ipam")
-STAYS_RUNNING = ("runtime/supervisor/", "runtime/native/", "runtime/sandbox", "runtime/cgroups", "runtime/mounts", "runtime/overlayfs", "runtime/namespaces", "runtime/security")
+COMPOSE_ENTERS_RUNTIME_BY = (
+    "runtime.spec",
+    "runtime.state",
+    "runtime.observe",
+    "runtime.engine",
+    "runtime.errors",
+    "runtime.store",
+    "runtime.codec",
+    "runtime.network.ipam",
+)
+STAYS_RUNNING = (
+    "runtime/supervisor/",
+    "runtime/native/",
+    "runtime/sandbox",
+    "runtime/cgroups",
+    "runtime/mounts",
+    "runtime/overlayfs",
+    "runtime/namespaces",
+    "runtime/security",
+)
 
 
 def imports(path: Path) -> list[tuple[int, str]]:
@@ -33,7 +51,11 @@ def imports(path: Path) -> list[tuple[int, str]]:
         if isinstance(node, ast.Import):
             found += [(node.lineno, a.name) for a in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            found += [(node.lineno, node.module)] if node.module not in ("runtime", "compose") else [(node.lineno, f"{node.module}.{a.name}") for a in node.names]
+            found += (
+                [(node.lineno, node.module)]
+                if node.module not in ("runtime", "compose")
+                else [(node.lineno, f"{node.module}.{a.name}") for a in node.names]
+            )
     return found
 
 
@@ -49,7 +71,9 @@ def test_each_library_has_one_home() -> None:
 
 
 def test_runtime_knows_nothing_of_compose() -> None:
-    bad = [f"{p}:{line}" for p in SOURCES if p.is_relative_to(ROOT / "runtime") for line, name in imports(p) if name.split(".")[0] == "compose"]
+    bad = [
+        f"{p}:{line}" for p in SOURCES if p.is_relative_to(ROOT / "runtime") for line, name in imports(p) if name.split(".")[0] == "compose"
+    ]
     assert not bad, bad
 
 
@@ -84,9 +108,20 @@ def test_reading_commands_load_nothing_heavy(arguments: list[str], tmp_path: Pat
         "heavy = {'asyncio', 'anyio', 'networkx', 'pyroute2', 'rich', 'urllib3', 'yaml'} & set(sys.modules)\n"
         "sys.stderr.write('heavy:' + ','.join(sorted(heavy)))\n"
     )
-    environment = {"PATH": "/usr/bin:/bin", "PYCOMPOSE_ROOT": str(tmp_path / "root"), "PYCOMPOSE_RUN": str(tmp_path / "run"), "PYTHONPATH": str(ROOT)}
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "PYCOMPOSE_ROOT": str(tmp_path / "root"),
+        "PYCOMPOSE_RUN": str(tmp_path / "run"),
+        "PYTHONPATH": str(ROOT),
+    }
     before = ["-p", "demo"] if arguments[0] in ("ps", "logs") else []
     done = subprocess.run(
-        [sys.executable, "-c", program, *before, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", program, *before, *arguments],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     assert done.stderr.endswith("heavy:"), done.stderr[-500:]

@@ -44,7 +44,11 @@ def test_names_are_the_fields_own() -> None:
     for path in SOURCES:
         if path.stem in ("utils", "util", "helpers", "common", "misc"):
             bad.append(str(path))
-        bad += [f"{path}:{n.lineno} {n.name}" for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ClassDef) and FORBIDDEN_NAMES.search(n.name)]
+        bad += [
+            f"{path}:{n.lineno} {n.name}"
+            for n in ast.walk(ast.parse(path.read_text()))
+            if isinstance(n, ast.ClassDef) and FORBIDDEN_NAMES.search(n.name)
+        ]
     assert not bad, bad
 
 
