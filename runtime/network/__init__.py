@@ -1,1 +1,1 @@
-"""Networks of containers: addresses (``ipam``), links (``bridge``), rules (``firewall``), names (``resolver``), and who makes them (``worker``)."""
+"""Networks of containers: addresses, links, firewall, names, and the process that makes them."""
