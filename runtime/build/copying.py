@@ -1,0 +1,131 @@
+"""COPY: files of a view into a layer, with BuildKit's rules (fsutil, copy.Copy). Runs in worker threads of the command's process."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from runtime.build.contents import Contents
+from runtime.build.fingerprint import attributes
+from runtime.build.modes import Mode
+from runtime.build.select import Selected
+from runtime.build.view import Node, View
+from runtime.build.writer import LayerWriter
+from runtime.errors import BuildError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyOptions:
+    """``owner`` and ``mode`` None keep the source's; ``included`` says which names relative to a copied directory are taken."""
+
+    owner: tuple[int, int] | None = None
+    mode: Mode | None = None
+    excluded: Callable[[str], bool] | None = None
+    contents: Contents | None = None
+
+
+@dataclass(slots=True)
+class Copier:
+    """Copies one view's files into one layer; hard links among what is copied at once stay links."""
+
+    view: View
+    writer: LayerWriter
+    options: CopyOptions
+    links: dict[tuple[int, int], str] = field(default_factory=dict)
+
+    def copy(self, selected: Selected, target: str) -> None:
+        """Copy a file to ``target``, or a directory's content into it. A ``target`` that ends with / or is a directory takes files by name."""
+        self.links.clear()
+        into = target.endswith("/")
+        options = self.options
+        parent = target if into or selected.node.is_directory else target.rpartition("/")[0]
+        name = self.writer.directory(parent, owner=options.owner, mode=options.mode)
+        if selected.node.is_directory:
+            self._entries(selected.node, name, "")
+            self._times(selected.node, name)
+            return
+        place = self._file_target(target, name, selected.name, into=into)
+        self._entry(selected.node, place, selected.name)
+
+    def _file_target(self, target: str, parent: str, name: str, *, into: bool) -> str:
+        if into:
+            return _join(parent, name)
+        last = target.rpartition("/")[2]
+        located = self.writer.view.locate(_join(parent, last))
+        if located.node is not None and located.node.is_directory:
+            return _join(self.writer.directory(located.name), name)
+        directory, _, final = located.name.rpartition("/")
+        return _join(self.writer.directory(directory), final)
+
+    def _entry(self, node: Node, target: str, name: str) -> None:
+        if node.is_directory:
+            self._directory(node, target, name)
+            return
+        existing = self.writer.existing(target)
+        if existing is not None and existing.is_directory:
+            raise BuildError(f"cannot replace the directory /{target} with a file", hint="end the target with / to copy into the directory")
+        if not self._linked(node, target):
+            self._create(node, target)
+            self._metadata(node, target)
+
+    def _directory(self, node: Node, target: str, name: str) -> None:
+        existing = self.writer.existing(target)
+        if existing is not None and not existing.is_directory:
+            raise BuildError(f"cannot copy to non-directory: /{target}")
+        place = self.writer.directory(target)
+        self._entries(node, place, name)
+        self._metadata(node, place)
+
+    def _entries(self, node: Node, target: str, name: str) -> None:
+        for child in self.view.children(node):
+            last = child.name.rpartition("/")[2]
+            below = _join(name, last)
+            if self.options.excluded is None or not self.options.excluded(below):
+                self._entry(child, _join(target, last), below)
+
+    def _linked(self, node: Node, target: str) -> bool:
+        if not node.is_file or node.stat.st_nlink < 2:
+            return False
+        first = self.links.setdefault((node.stat.st_dev, node.stat.st_ino), target)
+        if first == target:
+            return False
+        self.writer.make_way(target)
+        os.link(self.writer.host(first), self.writer.host(target))
+        return True
+
+    def _create(self, node: Node, target: str) -> None:
+        if node.is_file:
+            self.writer.file(target, node.path)
+            self._check_unchanged(node)
+            return
+        self.writer.make_way(target)
+        path = self.writer.host(target)
+        if node.is_link:
+            os.symlink(os.readlink(node.path), path)
+        elif not stat.S_ISSOCK(node.stat.st_mode):
+            os.mknod(path, node.stat.st_mode, node.stat.st_rdev)
+        else:
+            raise BuildError(f"{node.name}: a socket cannot be copied", hint="name it in .dockerignore")
+
+    def _check_unchanged(self, node: Node) -> None:
+        if self.options.contents is not None and self.options.contents.differs(node.path, os.lstat(node.path)):
+            raise BuildError(f"{node.name} changed while it was being copied", hint="build again when nothing writes to the context")
+
+    def _metadata(self, node: Node, target: str) -> None:
+        path, found = self.writer.host(target), node.stat
+        os.chown(path, *(self.options.owner or self.view.owner_of(node)), follow_symlinks=False)
+        if not node.is_link:
+            bits = stat.S_IMODE(found.st_mode)
+            os.chmod(path, self.options.mode(bits, node.is_directory) if self.options.mode else bits)
+        for key, value in attributes(node.path):
+            os.setxattr(path, key, value, follow_symlinks=False)
+        os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns), follow_symlinks=False)
+
+    def _times(self, node: Node, target: str) -> None:
+        os.utime(self.writer.host(target), ns=(node.stat.st_atime_ns, node.stat.st_mtime_ns))
+
+
+def _join(directory: str, name: str) -> str:
+    return f"{directory}/{name}" if directory and name else directory or name

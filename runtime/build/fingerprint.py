@@ -1,0 +1,63 @@
+"""What names the content of files: names, kinds, modes, owners, links, extended attributes and bytes, but no times. Only reads."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable
+
+from runtime.build.contents import Contents
+from runtime.build.view import Node, View
+
+_UNHASHED = ("trusted.overlay.", "security.selinux", "user.overlay.", "system.")
+
+Hidden = Callable[[str], bool]
+
+
+def fingerprint(view: View, node: Node, contents: Contents, *, excluded: Hidden | None = None) -> str:
+    """The digest (hex) of one file, or of a directory with all it holds. ``excluded`` leaves out names relative to ``node``."""
+    digest = hashlib.sha256()
+    links: dict[tuple[int, int], str] = {}
+
+    def add(found: Node, name: str) -> None:
+        digest.update(_line(view, found, name, contents, links).encode("utf-8", "surrogateescape"))
+        if found.is_directory:
+            for child in view.children(found):
+                below = f"{name}/{child.name.rpartition('/')[2]}" if name else child.name.rpartition("/")[2]
+                if excluded is None or not excluded(below):
+                    add(child, below)
+
+    add(node, "")
+    return digest.hexdigest()
+
+
+def attributes(path: str) -> list[tuple[str, bytes]]:
+    """The extended attributes that travel with a file (capabilities, ACLs, ``user.*``), sorted."""
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+    except OSError:
+        return []
+    return [(n, os.getxattr(path, n, follow_symlinks=False)) for n in sorted(names) if not n.startswith(_UNHASHED) or n.startswith("system.posix_acl")]
+
+
+def _line(view: View, node: Node, name: str, contents: Contents, links: dict[tuple[int, int], str]) -> str:
+    found = node.stat
+    uid, gid = view.owner_of(node)
+    xattrs = "".join(f"\0{key}={value.hex()}" for key, value in attributes(node.path))
+    return f"{name}\0{found.st_mode:o}\0{uid}:{gid}\0{_body(node, name, contents, links)}{xattrs}\n"
+
+
+def _body(node: Node, name: str, contents: Contents, links: dict[tuple[int, int], str]) -> str:
+    found = node.stat
+    if node.is_link:
+        return f"->{os.readlink(node.path)}"
+    if stat.S_ISBLK(found.st_mode) or stat.S_ISCHR(found.st_mode):
+        return f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
+    if not node.is_file:
+        return ""
+    if found.st_nlink > 1:
+        first = links.setdefault((found.st_dev, found.st_ino), name)
+        if first != name:
+            return f"={first}"
+    return contents.digest(node.path, found)

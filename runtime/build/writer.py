@@ -1,0 +1,126 @@
+"""A layer being written: a directory in overlayfs' own form over the layers below it. Runs in worker threads of the command's process.
+
+Paths are looked up in the merged view, so that links of the image are followed inside it; what changes is copied up by hand, directories with
+their modes, owners and attributes.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+
+from runtime.build.fingerprint import attributes
+from runtime.build.modes import Mode
+from runtime.build.view import Node, View
+from runtime.errors import BuildError
+
+_CHUNK = 1 << 20
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class LayerWriter:
+    """Writes below ``upper``, an empty directory, over ``lowers`` (lowest first)."""
+
+    def __init__(self, upper: str, lowers: Sequence[str]) -> None:
+        self.upper = upper
+        self.below = View(lowers)
+        self.view = View([*lowers, upper])
+        self._made: set[str] = {""}
+        self._adopt_root()
+
+    def directory(self, path: str, *, owner: tuple[int, int] | None = None, mode: Mode | None = None) -> str:
+        """The canonical name of a directory that now stands in this layer; missing ones are made (0755 unless ``mode``, root's unless ``owner``)."""
+        name = self.view.locate(path).name
+        done = ""
+        for part in name.split("/") if name else ():
+            done = f"{done}/{part}" if done else part
+            self._raise(done, owner, mode)
+        return name
+
+    def host(self, name: str) -> str:
+        """Where ``name`` lies in this layer's directory."""
+        return f"{self.upper}/{name}" if name else self.upper
+
+    def existing(self, name: str) -> Node | None:
+        """What the image has at ``name`` so far, links not followed."""
+        return self.view.locate(name, follow=False).node
+
+    def make_way(self, name: str) -> None:
+        """Remove what an earlier part of this same layer put at ``name`` (a directory of the layers below may not be replaced)."""
+        path = self.host(name)
+        try:
+            found = os.lstat(path)
+        except FileNotFoundError:
+            return
+        if stat.S_ISDIR(found.st_mode):
+            raise BuildError(f"cannot replace the directory /{name} with a file", hint="end the target with / to copy into the directory")
+        os.unlink(path)
+
+    def file(self, name: str, source: str) -> None:
+        """A regular file with the bytes of ``source``, replacing what the name stood for."""
+        self.make_way(name)
+        target = os.open(self.host(name), _CREATE, 0o600)
+        try:
+            origin = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                _copy_bytes(origin, target)
+            finally:
+                os.close(origin)
+        finally:
+            os.close(target)
+
+    def content(self, name: str, data: bytes) -> None:
+        """A regular file with given bytes."""
+        self.make_way(name)
+        with open(os.open(self.host(name), _CREATE, 0o600), "wb", buffering=0) as file:
+            view = memoryview(data)
+            while view:
+                view = view[file.write(view) :]
+
+    def is_empty(self) -> bool:
+        """Whether nothing was written."""
+        return not os.listdir(self.upper)
+
+    def _raise(self, name: str, owner: tuple[int, int] | None, mode: Mode | None) -> None:
+        if name in self._made:
+            return
+        node = self.view.locate(name, follow=False).node
+        if node is not None and not node.is_directory:
+            raise BuildError(f"/{name} is not a directory")
+        path = self.host(name)
+        if node is None:
+            os.mkdir(path, 0o700)
+            os.chmod(path, mode(0o755, True) if mode else 0o755)
+            if owner is not None:
+                os.chown(path, *owner)
+        elif node.path != path:
+            os.mkdir(path, 0o700)
+            copy_metadata(node.path, node.stat, path)
+        self._made.add(name)
+
+    def _adopt_root(self) -> None:
+        root = self.below.root
+        if root is not None:
+            copy_metadata(root.path, root.stat, self.upper)
+        else:
+            os.chmod(self.upper, 0o755)
+
+
+def copy_metadata(source: str, found: os.stat_result, target: str) -> None:
+    """Owner, mode, extended attributes and times of ``source`` for a file that is no link."""
+    os.chown(target, found.st_uid, found.st_gid)
+    os.chmod(target, stat.S_IMODE(found.st_mode))
+    for key, value in attributes(source):
+        os.setxattr(target, key, value)
+    os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+def _copy_bytes(origin: int, target: int) -> None:
+    try:
+        while os.copy_file_range(origin, target, 1 << 30):
+            pass
+    except OSError:  # not on every pair of file systems; /proc-like sources neither
+        os.lseek(origin, os.lseek(target, 0, os.SEEK_END), os.SEEK_SET)
+        while piece := os.read(origin, _CHUNK):
+            os.write(target, piece)
