@@ -5,9 +5,9 @@ Runs in the command's process: links and firewall rules are the networker's (a c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -15,25 +15,15 @@ import anyio
 from anyio import to_thread
 
 from runtime import observe
-from runtime.engine import containers, records, supervision
+from runtime.engine import containers, outside, pulling, records, supervision
+from runtime.engine.progress import Progress
 from runtime.errors import InUse, NotFound, RuntimeFailure
-from runtime.spec import ContainerSpec, EndpointSpec, NetworkSpec, VolumeSpec
+from runtime.spec import ContainerSpec, EndpointSpec, ExecSpec, NetworkSpec, VolumeSpec
 from runtime.state import Status
 from runtime.store import Paths, paths
 
 if TYPE_CHECKING:
     from runtime.network.client import Networker
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """A detail for whoever watches: ``resource`` as in the plan's step ("Image nginx"), ``current`` of ``total`` bytes or steps where known."""
-
-    resource: str
-    text: str
-    current: int = 0
-    total: int = 0
-    warning: bool = False
 
 
 def _silent(_: Progress) -> None:
@@ -46,6 +36,7 @@ class Engine:
     def __init__(self, where: Paths | None = None, *, report: Callable[[Progress], None] = _silent) -> None:
         self.where = where or paths()
         self.report = report
+        self.provided: dict[str, str] = {}
         self._exits = AsyncExitStack()
         self._networker: Networker | None = None
         self._networker_lock = anyio.Lock()
@@ -179,6 +170,28 @@ class Engine:
             self.report(
                 Progress(resource=f"Container {name}", text=f"optional dependency failed to start: {failure.message}", warning=True)
             )
+
+    async def run_hook(self, container: str, service: str, kind: str, process: ExecSpec) -> None:
+        """Run a lifecycle hook in a running container. Raises RuntimeFailure when it fails."""
+        await outside.run_hook(
+            self.where, container, service, process, lambda line: self.report(Progress(resource=f"{service} ->", text=line))
+        )
+
+    async def run_provider(self, project: str, service: str, program: str, options: Mapping[str, Sequence[str]], command: str) -> None:
+        """Run an outside provider; the variables it sets reach containers created afterwards."""
+        say = partial(self._say, f"Service {service}")
+        self.provided |= await outside.run_provider(project, service, program, options, command, say)
+
+    async def pull_image(self, service: str, reference: str, platform: str = "", policy: str = "missing") -> None:
+        """Bring an image into the store. Raises RegistryError."""
+        await pulling.pull_image(self.where, reference, platform, policy, self.report)
+
+    async def remove_image(self, reference: str) -> None:
+        """Untag an image; used or not there is no error, the former is reported."""
+        await pulling.remove_image(self.where, reference, self.report)
+
+    def _say(self, resource: str, text: str) -> None:
+        self.report(Progress(resource=resource, text=text))
 
     def _spec(self, container: str) -> ContainerSpec | None:
         try:
