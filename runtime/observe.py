@@ -9,15 +9,30 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from runtime import codec
 from runtime.spec import ContainerSpec, ImageConfig, NetworkSpec, VolumeSpec
 from runtime.state import ContainerState, ImageState, NetworkState, ProcessState, Snapshot, Status, VolumeState
 from runtime.store import Paths, entries, is_locked, paths, read_file
 
+if TYPE_CHECKING:
+    from runtime.cgroups_stats import Stats
+    from runtime.processes import Process
+
 LOST_EXIT_CODE = 255
 _ALIVE = (Status.RUNNING, Status.PAUSED, Status.RESTARTING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a container uses: its cgroup's counters, network bytes in and out, and the moment (ns) they were read."""
+
+    counted: Stats
+    received_bytes: int = 0
+    sent_bytes: int = 0
+    at: int = 0
 
 
 def snapshot(project: str, *, images: Sequence[str] = (), neighbours: Sequence[str] = (), where: Paths | None = None) -> Snapshot:
@@ -171,3 +186,38 @@ def _answers_to(at: Paths, project: str, container_id: str, name: str) -> bool:
         return True
     text = read_file(f"{at.container(project, container_id)}/spec.json")
     return text is not None and json.loads(text).get("name") == name
+
+
+def usage(state: ContainerState, *, where: Paths | None = None) -> Usage:
+    """What a container uses now; zeros when it does not run."""
+    from runtime import cgroups
+
+    counted = cgroups.find(_cgroup_path(state, where or paths())).stats()
+    received, sent = _network_bytes(state.process.pid)
+    return Usage(counted=counted, received_bytes=received, sent_bytes=sent, at=time.time_ns())
+
+
+def processes_of(state: ContainerState, *, where: Paths | None = None) -> tuple[Process, ...]:
+    """The processes of a running container, as ``ps -ef`` shows them."""
+    from runtime import cgroups
+    from runtime.processes import descendants, processes
+
+    pids = cgroups.find(_cgroup_path(state, where or paths())).pids()
+    return processes(pids or (descendants(state.process.pid) if state.running else ()))
+
+
+def _cgroup_path(state: ContainerState, at: Paths) -> str:
+    text = read_file(f"{at.container(state.spec.project, state.spec.id)}/bundle.json")
+    cgroup = json.loads(text).get("cgroup", {}) if text else {}
+    return str(cgroup.get("path", ""))
+
+
+def _network_bytes(pid: int) -> tuple[int, int]:
+    """Received and sent bytes of every interface but lo, from /proc/<pid>/net/dev (proc(5))."""
+    received = sent = 0
+    for line in (read_file(f"/proc/{pid}/net/dev") or b"").decode().splitlines()[2:] if pid else ():
+        name, _, numbers = line.partition(":")
+        if name.strip() != "lo":
+            received += int(numbers.split()[0])
+            sent += int(numbers.split()[8])
+    return received, sent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import shutil
 import time
@@ -83,11 +84,21 @@ async def remove(where: Paths, network: Network, spec: ContainerSpec, *, volumes
         await (await network()).remove_container(spec.id)
     for endpoint in spec.endpoints:
         records.release_addresses(where, endpoint.network, spec.id)
+    await to_thread.run_sync(_remove_cgroup, where, spec)
     await to_thread.run_sync(records.delete_container, where, spec.project, spec.id)
     for mount in spec.mounts:
         if volumes and isinstance(mount, VolumeMount) and mount.anonymous:
             await to_thread.run_sync(records.delete_volume, where, mount.volume)
     records.delete_project_if_empty(where, spec.project)
+
+
+def _remove_cgroup(where: Paths, spec: ContainerSpec) -> None:
+    from runtime import cgroups
+
+    text = read_file(f"{where.container(spec.project, spec.id)}/bundle.json")
+    path = json.loads(text).get("cgroup", {}).get("path", "") if text else ""
+    if path:
+        cgroups.find(path).remove()
 
 
 def rename(where: Paths, container: str, name: str) -> None:
