@@ -15,7 +15,7 @@ from runtime.store import entries, is_locked, locked, paths, read_file, write_at
 def test_a_failed_write_leaves_the_old_content_and_nothing_else(tmp_path: Path) -> None:
     path = str(tmp_path / "state.json")
     write_atomic(path, "old")
-    with pytest.raises(AttributeError):
+    with pytest.raises(TypeError):
         write_atomic(path, 7)  # type: ignore[arg-type]
     assert read_file(path) == b"old"
     assert entries(str(tmp_path)) == ["state.json"]
