@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from runtime import cgroups, sandbox_child
 from runtime.bundle import Bundle
 from runtime.errors import LaunchError
-from runtime.namespaces import clone_child
+from runtime.namespaces import clone_child, flags_for
 from runtime.sandbox_channel import Outcome, channel, receive
+from runtime.sandbox_stdio import Streams
 
 _NO_DONORS: Mapping[str, int] = {}
 
@@ -85,18 +86,29 @@ def launch(bundle: Bundle, stdio: Stdio, donors: Mapping[str, int] = _NO_DONORS)
 
 def begin(bundle: Bundle, stdio: Stdio, donors: Mapping[str, int] = _NO_DONORS) -> Launching:
     """Start a launch without waiting for its outcome."""
-    for donor in bundle.namespaces.donors:
-        if donor not in donors:
-            raise LaunchError("namespaces", f"container {donor[:12]}, whose namespace is to be joined, is not running")
-    cgroup = cgroups.create(bundle.cgroup, bundle.devices)
+    for container in bundle.namespaces.donors:
+        if container not in donors:
+            raise LaunchError("namespaces", f"container {container[:12]}, whose namespace is to be joined, is not running")
+    cgroup = cgroups.create(bundle.cgroup, bundle.devices) if bundle.cgroup.path else None
+    directory = cgroup.descriptor() if cgroup else -1
+    donor = _pid_donor(bundle, donors)
     ours, theirs = channel()
     try:
-        pid, pidfd = clone_child(bundle.namespaces, donors, cgroup.descriptor())
+        child = clone_child(flags_for(bundle.namespaces), donor, directory)
     except BaseException:
         ours.close()
         theirs.close()
         raise
-    if pid == 0:
-        sandbox_child.run(bundle, stdio.stdin, stdio.stdout, stdio.stderr, stdio.terminal, donors, cgroup, theirs)
+    if child.pid == 0:
+        streams = Streams(stdio.stdin, stdio.stdout, stdio.stderr, stdio.terminal, console=True)
+        sandbox_child.run(bundle, streams, donors, cgroup, theirs, born=directory >= 0)
     theirs.close()
-    return Launching(pid, pidfd, ours)
+    for descriptor in (directory, donor):
+        if descriptor >= 0:
+            os.close(descriptor)
+    return Launching(child.pid, child.pidfd, ours)
+
+
+def _pid_donor(bundle: Bundle, donors: Mapping[str, int]) -> int:
+    donor = bundle.namespaces.pid
+    return -1 if donor in ("", "host") else os.pidfd_open(donors[donor])

@@ -1,0 +1,105 @@
+"""overlayfs: one root out of many layers (Documentation/filesystems/overlayfs.rst). In the container child, in its own mount namespace.
+
+The old mount(2) takes its options in one page of 4096 bytes, which some 30 layers fill; here the layers go one by one
+(``lowerdir+``, Linux ≥ 6.8), or, before that, through one-letter symbolic links.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from runtime.errors import KernelError, LaunchError
+from runtime.native import syscalls as sys
+
+_LONGEST = 250  # fsconfig(2) takes strings of 255 bytes
+_OPTIONS = (("redirect_dir", "off"), ("metacopy", "off"), ("index", "off"))
+
+
+def mount_layers(lowers: Sequence[str], upper: str, work: str, mountpoint: str) -> None:
+    """Mount the layers (lowest first) on ``mountpoint``, read-only when ``upper`` is empty. Missing ``upper`` and ``work`` are made."""
+    os.makedirs(mountpoint, exist_ok=True)
+    if upper:
+        _prepare_upper(lowers, upper, work)
+    try:
+        _attach(_by_context(lowers, upper, work), mountpoint)
+    except KernelError as error:
+        if error.errno not in (22, 38, 95):  # EINVAL, ENOSYS, EOPNOTSUPP: an older kernel
+            raise _explained(error) from None
+        _by_links(lowers, upper, work, mountpoint)
+
+
+def _attach(mounted: int, mountpoint: str) -> None:
+    target = os.open(mountpoint, os.O_PATH | os.O_CLOEXEC)
+    sys.move_mount(mounted, target, mountpoint)
+    os.close(target)
+    os.close(mounted)
+
+
+def _prepare_upper(lowers: Sequence[str], upper: str, work: str) -> None:
+    """The root directory's owner and mode are the upper's: make them those of the topmost layer."""
+    os.makedirs(work, exist_ok=True)
+    if os.path.isdir(upper) and os.listdir(upper):
+        return
+    os.makedirs(upper, exist_ok=True)
+    if lowers:
+        top = os.stat(lowers[-1])
+        os.chown(upper, top.st_uid, top.st_gid)
+        os.chmod(upper, top.st_mode & 0o7777)
+
+
+def _by_context(lowers: Sequence[str], upper: str, work: str) -> int:
+    context = sys.fsopen("overlay")
+    held: list[int] = []
+    try:
+        sys.fsconfig(context, sys.FSCONFIG_SET_STRING, "source", "overlay")
+        for layer in reversed(lowers):
+            sys.fsconfig(context, sys.FSCONFIG_SET_STRING, "lowerdir+", _short(layer, held))
+        if upper:
+            sys.fsconfig(context, sys.FSCONFIG_SET_STRING, "upperdir", _short(upper, held))
+            sys.fsconfig(context, sys.FSCONFIG_SET_STRING, "workdir", _short(work, held))
+        for key, value in _OPTIONS:
+            sys.fsconfig(context, sys.FSCONFIG_SET_STRING, key, value)
+        sys.fsconfig(context, sys.FSCONFIG_CMD_CREATE)
+        return sys.fsmount(context)
+    finally:
+        for descriptor in (context, *held):
+            os.close(descriptor)
+
+
+def _short(path: str, held: list[int]) -> str:
+    """The path, or a short name of it by way of an open descriptor."""
+    if len(os.fsencode(path)) <= _LONGEST:
+        return path
+    held.append(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+    return f"/proc/self/fd/{held[-1]}"
+
+
+def _by_links(lowers: Sequence[str], upper: str, work: str, mountpoint: str) -> None:
+    """mount(2) with symbolic links on a small tmpfs that disappears under the overlay."""
+    sys.mount("tmpfs", mountpoint, "tmpfs", 0, "size=1m,mode=700")
+    before = os.open(".", os.O_PATH | os.O_CLOEXEC)
+    os.chdir(mountpoint)
+    names = [_link(path, f"{i:x}") for i, path in enumerate(reversed(lowers))]
+    options = ",".join(["lowerdir=" + ":".join(names), *(f"{k}={v}" for k, v in _OPTIONS)])
+    if upper:
+        options += f",upperdir={_link(upper, 'u')},workdir={_link(work, 'w')}"
+    try:
+        sys.mount("overlay", mountpoint, "overlay", 0, options)
+    except KernelError as error:
+        raise _explained(error) from None
+    finally:
+        os.fchdir(before)
+        os.close(before)
+
+
+def _link(path: str, name: str) -> str:
+    os.symlink(path, name)
+    return name
+
+
+def _explained(error: KernelError) -> LaunchError:
+    hint = "overlayfs needs an upper directory on a file system such as ext4, xfs, btrfs or tmpfs: see PYCOMPOSE_ROOT"
+    if error.errno == 19:  # ENODEV
+        hint = "this kernel has no overlayfs (CONFIG_OVERLAY_FS; modprobe overlay)"
+    return LaunchError("root", f"overlay: {error.message}", errno=error.errno, hint=hint)

@@ -1,0 +1,71 @@
+"""Standard streams and the terminal of a container process. In the container child only."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import stat
+import struct
+import termios
+from dataclasses import dataclass
+
+from runtime import mounts
+from runtime.errors import KernelError, LaunchError
+from runtime.mounts import Root
+from runtime.native import syscalls as sys
+from runtime.sandbox_channel import send_terminal
+
+_TIOCGPTPEER, _TIOCSPTLCK = 0x5441, 0x40045431
+_PTMX = os.makedev(5, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """Descriptors for 0, 1 and 2; -1 is /dev/null, or with ``terminal`` a new pseudo-terminal."""
+
+    stdin: int
+    stdout: int
+    stderr: int
+    terminal: bool
+    console: bool = False  # bind the terminal on /dev/console
+
+
+def set_up(streams: Streams, root: Root, connection: socket.socket) -> None:
+    """Put the streams in place and let every other descriptor close at execve(2)."""
+    if streams.terminal:
+        slave = streams.stdin if streams.stdin >= 0 else _new_terminal(root, connection)
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+        if streams.console:
+            _bind_console(root, slave)
+        wanted = [slave, slave, slave]
+    else:
+        wanted = [d if d >= 0 else root.open("/dev/null", os.O_RDWR) for d in (streams.stdin, streams.stdout, streams.stderr)]
+    _place(wanted)
+
+
+def _place(wanted: list[int]) -> None:
+    # Duplicates above 2 first: one stream's source may be another's place.
+    copies = [fcntl.fcntl(d, fcntl.F_DUPFD_CLOEXEC, 10) for d in wanted]
+    for place, copy in enumerate(copies):
+        os.dup2(copy, place, inheritable=True)
+    sys.close_range(3, 2**32 - 1, sys.CLOSE_RANGE_CLOEXEC)
+
+
+def _new_terminal(root: Root, connection: socket.socket) -> int:
+    """A pseudo-terminal of the container's own devpts, so that ttyname(3) works inside; its master goes to the parent."""
+    master = root.open("/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY)
+    status = os.fstat(master)
+    if not stat.S_ISCHR(status.st_mode) or status.st_rdev != _PTMX:
+        raise LaunchError("terminal", "/dev/pts/ptmx is not a terminal multiplexer")
+    fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
+    slave = fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY)
+    send_terminal(connection, master)
+    return slave
+
+
+def _bind_console(root: Root, slave: int) -> None:
+    """A terminal of the host's devpts cannot be bound here; then there is no /dev/console."""
+    with contextlib.suppress(KernelError):
+        root.attach(mounts.clone_tree("", recursive=False, directory=slave), "/dev/console")
