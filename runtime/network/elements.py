@@ -75,11 +75,18 @@ def unpublish(container_id: str) -> Change:
     return lambda elements: _disown(elements, container_id, ("ports4", "ports6", "ports_at4", "ports_at6"))
 
 
-def publish(container_id: str, ports: Iterable[PortSpec], target: Target) -> Change:
-    """The container's published ports, in place of those it had. Raises Conflict when another container has one."""
-    wanted = [(port, place, value) for port in ports for place, value in _port_places(port, target)]
+def publish(container_id: str, ports: Sequence[PortSpec], target: Target, check: Callable[[PortSpec], None] | None = None) -> Change:
+    """The container's published ports, in place of those it had. Raises Conflict when another container has one.
+
+    ``check`` is called for ports that were not the container's before, and raises when a process of the host has one.
+    """
 
     def change(elements: Elements) -> None:
+        wanted = [(port, place, value) for port in ports for place, value in _port_places(port, target)]
+        had = {p for p, e in elements.items() if e.owner == container_id}
+        if check:
+            for port in {port: None for port, place, _ in wanted if place not in had}:
+                check(port)
         _disown(elements, container_id, ("ports4", "ports6", "ports_at4", "ports_at6"))
         for port, place, value in wanted:
             _refuse_taken(elements, port, place, container_id)

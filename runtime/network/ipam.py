@@ -85,13 +85,18 @@ def ordered(endpoints: Iterable[EndpointSpec]) -> tuple[EndpointSpec, ...]:
 def interface_names(endpoints: Iterable[EndpointSpec], used: Iterable[str] = ()) -> dict[str, str]:
     """Network name → name inside the container: the endpoint's own wish, else the first free of eth0, eth1 …, in ``ordered`` order."""
     wanted = ordered(endpoints)
-    taken = {*used, *(e.interface for e in wanted if e.interface)}
+    taken = {*used, *filter(None, map(interface_of, wanted))}
     names: dict[str, str] = {}
     for endpoint in wanted:
-        name = endpoint.interface or next(n for n in (f"eth{i}" for i in range(len(taken) + 1)) if n not in taken)
+        name = interface_of(endpoint) or next(n for n in (f"eth{i}" for i in range(len(taken) + 1)) if n not in taken)
         taken.add(name)
         names[endpoint.network] = name
     return names
+
+
+def interface_of(endpoint: EndpointSpec) -> str | None:
+    """The name that was asked for, as ``interface_name`` or as Docker's endpoint option."""
+    return endpoint.interface or endpoint.driver_opts.get("com.docker.network.endpoint.ifname")
 
 
 def gateway_endpoint(endpoints: Iterable[tuple[EndpointSpec, NetworkSpec]], version: int) -> tuple[EndpointSpec, NetworkSpec] | None:

@@ -61,7 +61,7 @@ class RouteSocket:
 
     def links(self) -> list[tuple[int, str, Mapping[str, Any]]]:
         """Every link: index, name, attributes (by their kernel names)."""
-        found = []
+        found: list[tuple[int, str, Mapping[str, Any]]] = []
         for packet in self._dump(link(GETLINK, DUMP, {})):
             decoded = ifinfmsg(packet)
             decoded.decode()

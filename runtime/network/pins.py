@@ -35,8 +35,8 @@ def pin_new(path: str) -> None:
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o444))
     with _stay_home():
         syscalls.unshare(syscalls.CLONE_NEWNET)
-        syscalls.mount(_OWN, path, "", syscalls.MS_BIND)
         write_sysctls(_DEFAULTS, required=False)
+        syscalls.mount(_OWN, path, "", syscalls.MS_BIND)
 
 
 def unpin(path: str) -> None:

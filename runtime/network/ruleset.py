@@ -99,9 +99,9 @@ def creation(family: str, table: str) -> str:
     """Commands that make a table of ours from nothing. An empty chain named after the text's hash says which text it was."""
     lines = [f"add table {family} {table}", f"add chain {family} {table} {version(family)}"]
     for line in TEXTS[family].splitlines():
-        verb, kind, rest = (line.split(" ", 2) + ["", ""])[:3]
-        if verb == "add":
-            lines.append(f"{verb} {kind} {family} {table} {rest.split(' ', 2)[2]}")
+        if line:
+            verb, kind, _, _, rest = line.split(" ", 4)
+            lines.append(f"{verb} {kind} {family} {table} {rest}")
     return "\n".join(lines)
 
 
