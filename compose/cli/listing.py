@@ -58,7 +58,7 @@ def status(state: ContainerState, now: int) -> str:
 
 
 def health(state: ContainerState) -> str:
-    """"healthy", "starting", "unhealthy", or "" without a check or when it does not run."""
+    """ "healthy", "starting", "unhealthy", or "" without a check or when it does not run."""
     running = state.process.status is Status.RUNNING
     return state.process.health.status.value if running and state.process.health.status is not Health.NONE else ""
 
