@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MERGED = ("bookworm", "trixie", "forky", "sid", "unstable", "testing", "stable")
+_MERGED_HOOKS = "/usr/share/mmdebstrap/hooks/merged-usr"
 _INHERITED = ("Acquire::Check-Valid-Until", "Acquire::Check-Date", "Acquire::http::Proxy", "Acquire::https::Proxy", "Acquire::Retries")
 
 
@@ -54,8 +55,8 @@ def _debootstrap(suite: Suite, root: str, tell: Report) -> None:
 def _mmdebstrap(suite: Suite, root: str) -> list[str]:
     command = ["mmdebstrap", "--variant=minbase", "--mode=root", "--format=directory", "--skip=check/empty"]
     command += [f"--aptopt={key} {_quoted(value)}" for key, value in _apt_settings(for_image=False)]
-    if suite.distribution == "debian" and suite.name in _MERGED:
-        command.append("--include=usr-is-merged")
+    if suite.distribution == "debian" and suite.name in _MERGED and os.path.isdir(_MERGED_HOOKS):
+        command.append(f"--hook-directory={_MERGED_HOOKS}")  # else usrmerge is taken, which drags in all of perl (40 MB)
     return [*command, suite.name, root, *(line for stanza in suite.sources for line in stanza.lines())]
 
 

@@ -38,9 +38,10 @@ def shape(root: str, suite: Suite, settings: Sequence[tuple[str, str]]) -> int:
     epoch = int(os.environ.get("SOURCE_DATE_EPOCH") or 0) or _newest_packaged(root)
     for pattern in _STATE:
         for path in glob.glob(f"{root}/{pattern}", include_hidden=True):
-            _remove(path)
+            if _inside(root, path):
+                _remove(path)
     for path in _EMPTIED:
-        if os.path.exists(f"{root}/{path}"):
+        if os.path.isfile(f"{root}/{path}") and not os.path.islink(f"{root}/{path}") and _inside(root, f"{root}/{path}"):
             os.truncate(f"{root}/{path}", 0)
     if suite.slim:
         _slim(root)
@@ -49,6 +50,11 @@ def shape(root: str, suite: Suite, settings: Sequence[tuple[str, str]]) -> int:
     os.makedirs(f"{root}/var/lib/apt/lists", exist_ok=True)
     _clamp_times(root, epoch)
     return epoch
+
+
+def _inside(root: str, path: str) -> bool:
+    """Whether a path reaches its place without a symbolic link that leads back to this host (var/run is one)."""
+    return os.path.realpath(os.path.dirname(path)).startswith(os.path.realpath(root))
 
 
 def _remove(path: str) -> None:
