@@ -20,6 +20,7 @@ from runtime.engine import access
 from runtime.errors import NotFound, RuntimeFailure
 from runtime.mounts import Root
 from runtime.native import syscalls
+from runtime.sandbox_child import forget_imports
 from runtime.state import ContainerState
 from runtime.store import Paths
 
@@ -88,7 +89,9 @@ def _child(enter: Callable[[], None], action: Callable[[], str]) -> str:
 def _answer(enter: Callable[[], None], action: Callable[[], str], writing: int) -> NoReturn:
     outcome: dict[str, object]
     try:
+        _preload()
         enter()
+        forget_imports()
         outcome = {"answer": action()}
     except FileNotFoundError as error:
         outcome = {"error": f"Could not find the file {error.filename} in container", "missing": True}
@@ -100,6 +103,13 @@ def _answer(enter: Callable[[], None], action: Callable[[], str], writing: int) 
         os.write(writing, json.dumps(outcome).encode())
     finally:
         os._exit(0)
+
+
+def _preload() -> None:
+    """What tarfile imports when it meets a compressed stream: in the container, the import would find the container's files."""
+    import bz2  # noqa: F401
+    import lzma  # noqa: F401
+    import zlib  # noqa: F401
 
 
 def _enter(state: ContainerState, bundle: Bundle) -> None:
