@@ -20,6 +20,8 @@ from runtime.store import Paths, entries, is_locked, paths, read_file
 if TYPE_CHECKING:
     from runtime.cgroups_stats import Stats
     from runtime.processes import Process
+    from runtime.supervisor.logs_follow import LogFollower
+    from runtime.supervisor.logs_format import LogLine
 
 LOST_EXIT_CODE = 255
 _ALIVE = (Status.RUNNING, Status.PAUSED, Status.RESTARTING)
@@ -186,6 +188,28 @@ def _answers_to(at: Paths, project: str, container_id: str, name: str) -> bool:
         return True
     text = read_file(f"{at.container(project, container_id)}/spec.json")
     return text is not None and json.loads(text).get("name") == name
+
+
+def logs(
+    project: str, container_id: str, *, tail: int | None = None, since: int = 0, until: int | None = None, where: Paths | None = None
+) -> Iterator[LogLine]:
+    """A container's output: all of it, the last ``tail`` lines, or what came between ``since`` and ``until`` (ns since the epoch)."""
+    from runtime.supervisor import logs_reader
+
+    directory = f"{(where or paths()).container(project, container_id)}/logs"
+    return logs_reader.read(directory, since=since, until=until, tail=tail)
+
+
+def follow_logs() -> LogFollower:
+    """Something that follows any number of containers' logs: ``add(key, log_directory(...))``, ``ready()``, ``wait()``, ``finish(key)``."""
+    from runtime.supervisor.logs_follow import LogFollower
+
+    return LogFollower()
+
+
+def log_directory(project: str, container_id: str, *, where: Paths | None = None) -> str:
+    """Where a container's log lies."""
+    return f"{(where or paths()).container(project, container_id)}/logs"
 
 
 def usage(state: ContainerState, *, where: Paths | None = None) -> Usage:

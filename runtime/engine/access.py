@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 import signal as signals
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from runtime import codec, observe
 from runtime.bundle import Bundle
@@ -18,6 +20,7 @@ from runtime.sandbox import Stdio
 from runtime.spec import ExecSpec
 from runtime.state import ContainerState, Status
 from runtime.store import Paths, paths, read_file
+from runtime.supervisor.client import Attachment, Client
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,39 @@ def exec_in(container_id: str, process: ExecSpec, *, stdio: tuple[int, int, int]
     finally:
         for number, action in previous.items():
             signals.signal(number, action)
+
+
+def attach(container_id: str, *, stdin_once: bool = False, where: Paths | None = None) -> Attachment:
+    """Join a container's streams, whether it runs already or is started next; see ``runtime.supervisor.client.Attachment``."""
+    at = where or paths()
+    project = records.locate(at, container_id)
+    return Client(project, at).attach(container_id, stdin_once=stdin_once)
+
+
+def resize(container_id: str, rows: int, columns: int, *, where: Paths | None = None) -> None:
+    """Tell a container's terminal its size."""
+    _call(container_id, "resize", where, rows=rows, cols=columns)
+
+
+def send_signal(container_id: str, name: str, *, where: Paths | None = None) -> None:
+    """Send a signal to a container's first process."""
+    _call(container_id, "kill", where, signal=name)
+
+
+def wait_for_end(container_id: str, *, where: Paths | None = None) -> int:
+    """Wait until a container has stopped for good; its exit code."""
+    return int(_call(container_id, "wait", where, condition="exited", timeout=None).get("exit_code", 0))
+
+
+def subscribe(project: str, ids: list[str] | None = None, *, where: Paths | None = None) -> Iterator[dict[str, Any]]:
+    """What happens to the project's containers, as it happens."""
+    return Client(project, where or paths()).subscribe(ids)
+
+
+def _call(container_id: str, method: str, where: Paths | None, **arguments: object) -> dict[str, Any]:
+    at = where or paths()
+    with Client(records.locate(at, container_id), at) as client:
+        return client.call(method, id=container_id, **arguments)
 
 
 def _refuse_unless_running(state: ContainerState) -> None:

@@ -119,7 +119,7 @@ async def connect(where: Paths, networker: Networker, container: str, endpoint: 
     _write_files(where, changed, where.container(spec.project, spec.id))
     if _is_pinned(where.netns(container)):
         await networker.create_network(recorded)
-        await networker.attach(container, where.netns(container), [(endpoint, recorded)], {})
+        await networker.attach(container, where.netns(container), endpoints(where, changed), {})
 
 
 async def disconnect(where: Paths, networker: Networker, container: str, network: str) -> None:

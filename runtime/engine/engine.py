@@ -105,12 +105,12 @@ class Engine:
         """Publish ports and start the process. Raises LaunchError (125, 126, 127) when it cannot be executed."""
         spec = records.spec(self.where, container)
         await containers.attach(self.where, self.networker, spec)
-        await self._call(spec.project, "start", id=container)
+        await containers.publish(self.where, self.networker, spec)
         try:
-            await containers.publish(self.where, self.networker, spec)
+            await self._call(spec.project, "start", id=container)
         except BaseException:
             with anyio.CancelScope(shield=True):
-                await self._call(spec.project, "kill", id=container, signal="SIGKILL")
+                await containers.unpublish(self.networker, spec)
             raise
 
     async def stop_container(self, container: str, name: str, timeout: float | None = None) -> None:
