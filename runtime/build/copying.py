@@ -46,8 +46,10 @@ class Copier:
             self._entries(selected.node, name, "")
             self._times(selected.node, name)
             return
+        if options.excluded is not None and options.excluded(selected.name):
+            return
         place = self._file_target(target, name, selected.name, into=into)
-        self._entry(selected.node, place, selected.name)
+        self.entry(selected.node, place, selected.name)
 
     def _file_target(self, target: str, parent: str, name: str, *, into: bool) -> str:
         if into:
@@ -59,7 +61,8 @@ class Copier:
         directory, _, final = located.name.rpartition("/")
         return _join(self.writer.directory(directory), final)
 
-    def _entry(self, node: Node, target: str, name: str) -> None:
+    def entry(self, node: Node, target: str, name: str) -> None:
+        """Copy a file, or a directory with what it holds, to ``target`` itself; ``name`` is what exclusions are told."""
         if node.is_directory:
             self._directory(node, target, name)
             return
@@ -68,7 +71,7 @@ class Copier:
             raise BuildError(f"cannot replace the directory /{target} with a file", hint="end the target with / to copy into the directory")
         if not self._linked(node, target):
             self._create(node, target)
-            self._metadata(node, target)
+            self.metadata(node, target)
 
     def _directory(self, node: Node, target: str, name: str) -> None:
         existing = self.writer.existing(target)
@@ -76,14 +79,14 @@ class Copier:
             raise BuildError(f"cannot copy to non-directory: /{target}")
         place = self.writer.directory(target)
         self._entries(node, place, name)
-        self._metadata(node, place)
+        self.metadata(node, place)
 
     def _entries(self, node: Node, target: str, name: str) -> None:
         for child in self.view.children(node):
             last = child.name.rpartition("/")[2]
             below = _join(name, last)
             if self.options.excluded is None or not self.options.excluded(below):
-                self._entry(child, _join(target, last), below)
+                self.entry(child, _join(target, last), below)
 
     def _linked(self, node: Node, target: str) -> bool:
         if not node.is_file or node.stat.st_nlink < 2:
@@ -113,7 +116,8 @@ class Copier:
         if self.options.contents is not None and self.options.contents.differs(node.path, os.lstat(node.path)):
             raise BuildError(f"{node.name} changed while it was being copied", hint="build again when nothing writes to the context")
 
-    def _metadata(self, node: Node, target: str) -> None:
+    def metadata(self, node: Node, target: str) -> None:
+        """Owner, mode, extended attributes and times, as the source has them or the options say."""
         path, found = self.writer.host(target), node.stat
         os.chown(path, *(self.options.owner or self.view.owner_of(node)), follow_symlinks=False)
         if not node.is_link:

@@ -107,7 +107,7 @@ def stop_signal(text: str) -> str:
 
 
 def _changed(state: StageState, draft: Draft, created_by: str) -> StageState:
-    return replace(state, draft=draft.recorded(created_by, empty=True))
+    return replace(state, draft=draft.recorded(created_by))
 
 
 def _env(state: StageState, values: Mapping[str, str]) -> StageState:

@@ -1,0 +1,69 @@
+"""One build from request to image: context, Dockerfile, stages, configuration, names. On the event loop of the command's process."""
+
+from __future__ import annotations
+
+from anyio import to_thread
+
+from runtime.build import context as contexts
+from runtime.build import platform
+from runtime.build.builder import Builder
+from runtime.build.events import Progress
+from runtime.build.journal import Journal
+from runtime.build.request import BuildRequest
+from runtime.build.solver import Solver
+from runtime.build.sources import Sources
+from runtime.build.state import StageState
+from runtime.errors import BuildError
+from runtime.images import digest as digests
+from runtime.images.reference import parse as parse_reference
+from runtime.images.store import ImageStore
+from runtime.state import ImageState
+
+
+async def build(store: ImageStore, request: BuildRequest, progress: Progress, builder: Builder | None = None) -> ImageState:
+    """Build an image and give it its names. ``builder`` is shared by the builds of one command. Raises BuildError and its like."""
+    for wanted in request.platforms:
+        platform.refuse_foreign(wanted)
+    journal = Journal(progress)
+    with store.lease():
+        builder = builder or Builder(store)
+        context = await _load(request, builder, journal)
+        source = context.source()
+        for line, message in source.warnings:
+            journal.warn("NoEmptyContinuation", message, line)
+        solver = Solver(builder, request, source, Sources(builder, request, context, journal), journal)
+        state = await solver.solve()
+        return await _export(store, request, state, journal)
+
+
+async def _load(request: BuildRequest, builder: Builder, journal: Journal) -> contexts.Context:
+    step = journal.step(f"[internal] load build definition from {request.dockerfile if request.dockerfile_text is None else 'inline Dockerfile'}")
+    try:
+        found = await to_thread.run_sync(contexts.load, request, builder.cache.root)
+    except BuildError as error:
+        step.done(error=error.message)
+        raise
+    step.done()
+    return found
+
+
+async def _export(store: ImageStore, request: BuildRequest, state: StageState, journal: Journal) -> ImageState:
+    step = journal.step("exporting to image")
+    draft = state.draft
+    if request.labels:
+        draft = draft.with_(Labels={**draft.mapping("Labels"), **request.labels})
+    config = draft.document(state.layers)
+    image = await to_thread.run_sync(_publish, store, config, state.layers, request.references)
+    step.note(f"writing image {image.id}")
+    for reference in request.references:
+        step.note(f"naming to {parse_reference(reference).canonical}")
+    step.done()
+    return image
+
+
+def _publish(store: ImageStore, config: bytes, layers: tuple[str, ...], references: tuple[str, ...]) -> ImageState:
+    image_id = digests.of(config)
+    known = store.find(image_id)
+    if known is not None and {parse_reference(r).familiar for r in references} <= set(known.references):
+        return known
+    return store.add_image(config, layers, references)

@@ -1,0 +1,26 @@
+"""Base images that are not in the store: pulled from their registry, when one answers. On the event loop."""
+
+from __future__ import annotations
+
+from runtime.errors import ImageError, RuntimeFailure
+from runtime.images.store import ImageStore
+from runtime.state import ImageState
+
+
+async def pull(store: ImageStore, reference: str, known: ImageState | None) -> ImageState:
+    """Pull an image; one that is there already is good enough when no registry answers. Raises ImageError with what to do."""
+    from anyio import to_thread
+
+    try:
+        from runtime.images import pull as pulls
+
+        return await to_thread.run_sync(lambda: pulls.pull(store, reference))
+    except RuntimeFailure as error:
+        if known is not None:
+            return known
+        hint = f"pycompose image bootstrap {reference} makes it from the distribution's packages" if _bootstrappable(reference) else error.hint
+        raise ImageError(f"{reference}: {error.message}", hint=hint) from error
+
+
+def _bootstrappable(reference: str) -> bool:
+    return reference.rpartition("/")[2].partition(":")[0] in ("debian", "ubuntu")

@@ -1,0 +1,131 @@
+"""Where files come from: the context, further contexts, base images. Each is looked up once per build. On the event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import anyio
+from anyio import to_thread
+
+from runtime.build import draft as drafts
+from runtime.build import platform
+from runtime.build.builder import Builder
+from runtime.build.cache import key_of
+from runtime.build.contents import Contents, place
+from runtime.build.context import Context
+from runtime.build.ignore import of_context
+from runtime.build.inputs import Input
+from runtime.build.journal import Journal
+from runtime.build.request import BuildRequest
+from runtime.build.state import StageState
+from runtime.build.view import View
+from runtime.errors import BuildError
+from runtime.images import config as configs
+from runtime.state import ImageState
+
+T = TypeVar("T")
+
+
+class Sources:
+    """The inputs of one build."""
+
+    def __init__(self, builder: Builder, request: BuildRequest, context: Context, journal: Journal) -> None:
+        self._builder = builder
+        self._request = request
+        self._context = context
+        self._journal = journal
+        self._lock = anyio.Lock()
+        self._known: dict[str, Input] = {}
+        self._images: dict[str, ImageState] = {}
+
+    def check_platform(self, text: str) -> None:
+        """Raise Unsupported for a platform that this machine is not."""
+        platform.refuse_foreign(text)
+
+    async def base(self, image: str, title: str) -> tuple[StageState, tuple[str, ...]]:
+        """The state that FROM an image starts with, and the image's ONBUILD triggers. Raises ImageError and its like."""
+        if image == "scratch":
+            return _start(drafts.empty(platform.native()), (), "scratch"), ()
+        reference = self._reference(image)
+        step = self._journal.step(title)
+        try:
+            found = await self._resolve(reference)
+            raw = await to_thread.run_sync(self._builder.store.raw_config, found.id)
+        except Exception as error:
+            step.done(error=str(error))
+            raise
+        step.done(cached=True)
+        key = key_of(op="image", layers=found.config.diff_ids)
+        return _start(drafts.of_image(raw), found.config.diff_ids, key), configs.on_build(raw)
+
+    async def image(self, reference: str, journal: Journal) -> Input:
+        """The files of an image."""
+        async with self._lock:
+            found = await self._resolve(self._reference(reference))
+        return self.of_layers(reference, key_of(op="image", layers=found.config.diff_ids), found.config.diff_ids)
+
+    async def context(self, journal: Journal) -> Input:
+        """The build's own context."""
+        return await self._once("", "[internal] load build context", lambda: self._directory("context", self._context.directory, self._context.dockerfile))
+
+    async def named(self, name: str, journal: Journal) -> Input:
+        """A further context."""
+        wanted = self._request.contexts[name]
+        if wanted.startswith("docker-image://"):
+            return await self.image(wanted.removeprefix("docker-image://"), journal)
+        if wanted.startswith("oci-layout://"):
+            return await self.image(await self._oci_layout(wanted.removeprefix("oci-layout://")), journal)
+        return await self._once(name, f"[context {name}] load from client", lambda: self._directory(name, self._context.fetch(wanted), None))
+
+    def of_layers(self, title: str, key: str, layers: tuple[str, ...]) -> Input:
+        """The files of a stage or image; digests of their contents are kept by ``key``."""
+        known = self._known.get(f"layers:{key}")
+        if known is None:
+            directories = self._builder.directories(layers)
+            contents = Contents(place(self._builder.cache.root, f"layers:{key}"))
+            known = self._known[f"layers:{key}"] = Input(title=title, view=View(directories), layers=directories, contents=contents)
+        return known
+
+    async def _once(self, name: str, title: str, load: Callable[[], Input]) -> Input:
+        async with self._lock:
+            known = self._known.get(f"context:{name}")
+            if known is None:
+                step = self._journal.step(title)
+                known = self._known[f"context:{name}"] = await to_thread.run_sync(load)
+                step.done()
+            return known
+
+    def _directory(self, title: str, directory: str, dockerfile: str | None) -> Input:
+        if not directory:
+            raise BuildError("there is no build context", hint="give build.context")
+        rule, _ = of_context(directory, dockerfile)
+        view = View([directory], hidden=rule.hidden if rule else None, may_hold=rule.may_hold if rule else None, owner=(0, 0))
+        contents = Contents(place(self._builder.cache.root, directory))
+        return Input(title=title, view=view, layers=(directory,), contents=contents, plain=False)
+
+    def _reference(self, image: str) -> str:
+        context = self._request.contexts.get(image, "")
+        return context.removeprefix("docker-image://") if context.startswith("docker-image://") else image
+
+    async def _resolve(self, reference: str) -> ImageState:
+        known = self._images.get(reference)
+        if known is None:
+            known = self._images[reference] = await self._find_or_pull(reference)
+        return known
+
+    async def _find_or_pull(self, reference: str) -> ImageState:
+        store = self._builder.store
+        found = await to_thread.run_sync(store.find, reference)
+        if found is not None and not self._request.pull:
+            return found
+        from runtime.build.pulling import pull
+
+        return await pull(store, reference, found)
+
+    async def _oci_layout(self, path: str) -> str:
+        raise BuildError(f"oci-layout://{path} is not supported yet")
+
+
+def _start(draft: drafts.Draft, layers: tuple[str, ...], key: str) -> StageState:
+    return StageState(layers=layers, key=key, draft=draft, variables=draft.environment)

@@ -1,0 +1,76 @@
+"""Mount points that a RUN step had to make, and how they go again; what overlayfs leaves behind. Runs in worker threads of the command's process.
+
+BuildKit removes empty files and directories that stand where it mounted something and where nothing was before (executor.MountStubsCleaner).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+
+from runtime.build.fingerprint import attributes
+from runtime.build.view import OPAQUE, Node, View
+
+# Made by every launch and kept in the image, as the usual runtimes leave them.
+_ALWAYS = ("proc", "sys", "dev")
+
+
+def missing(view: View, targets: Iterable[str]) -> tuple[str, ...]:
+    """The names, deepest first, that do not exist yet and will be made to mount on ``targets``."""
+    names: set[str] = set()
+    for target in targets:
+        name = view.locate(target).name
+        while name and view.locate(name, follow=False).node is None:
+            names.add(name)
+            name = name.rpartition("/")[0]
+    return tuple(sorted((n for n in names if n not in _ALWAYS and not n.startswith("dev/")), key=lambda n: (-n.count("/"), n)))
+
+
+def remove(upper: str, names: Iterable[str]) -> None:
+    """Remove from a layer what was made to mount on and is still empty."""
+    for name in names:
+        path = f"{upper}/{name}"
+        try:
+            found = os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        if stat.S_ISDIR(found.st_mode):
+            if not os.listdir(path):
+                os.rmdir(path)
+        elif found.st_size == 0:
+            os.unlink(path)
+
+
+def tidy(upper: str, view: View) -> None:
+    """Make an upper directory a clean layer: directories copied up for nothing go, and so do marks that overlayfs needs for itself only."""
+    _tidy(upper, view, view.root)
+
+
+def _tidy(path: str, view: View, below: Node | None) -> None:
+    with os.scandir(path) as scan:
+        directories = [e.name for e in scan if e.is_dir(follow_symlinks=False)]
+    for name in directories:
+        child = f"{path}/{name}"
+        under = view.child(below, name) if below is not None and below.is_directory else None
+        _tidy(child, view, under)
+        _clean_marks(child, under)
+        if under is not None and under.is_directory and not os.listdir(child) and not _opaque(child) and _same(child, under):
+            os.rmdir(child)
+
+
+def _clean_marks(path: str, under: Node | None) -> None:
+    for name in os.listxattr(path, follow_symlinks=False):
+        if name.startswith("trusted.overlay.") and (name != OPAQUE or under is None):
+            os.removexattr(path, name, follow_symlinks=False)
+
+
+def _opaque(path: str) -> bool:
+    return OPAQUE in os.listxattr(path, follow_symlinks=False)
+
+
+def _same(path: str, under: Node) -> bool:
+    mine, other = os.lstat(path), under.stat
+    if (mine.st_mode, mine.st_uid, mine.st_gid) != (other.st_mode, other.st_uid, other.st_gid):
+        return False
+    return attributes(path) == attributes(under.path)
