@@ -104,16 +104,19 @@ def _present_and_new(one: Attachment) -> dict[str, str]:
 
 
 def _create_veths(route: RouteSocket, attachments: Sequence[Attachment]) -> None:
-    messages: list[bytearray] = []
+    messages: list[bytes] = []
     owners: list[tuple[Attachment, NetworkSpec]] = []
     descriptors: list[int] = []
+    bridged = _bridges_are_filtered()
     try:
         for one in attachments:
             with _recorded(one):
                 descriptors.append(os.open(one.path, os.O_RDONLY | os.O_CLOEXEC))
                 for endpoint, network in one.endpoints:
-                    messages.append(_veth_message(one, endpoint, network, descriptors[-1]))
-                    owners.append((one, network))
+                    wanted = [_veth_message(one, endpoint, network, descriptors[-1])]
+                    wanted += [_hairpin_message(one.veth(network))] if bridged else []
+                    messages += wanted
+                    owners += [(one, network)] * len(wanted)
         for (one, network), refused in zip(owners, route.run(messages), strict=True):
             if refused and not one.failure:
                 one.failure = refusal(refused, f"interface of container {one.container_id[:12]} on network {network.name}")
@@ -122,7 +125,7 @@ def _create_veths(route: RouteSocket, attachments: Sequence[Attachment]) -> None
             os.close(descriptor)
 
 
-def _veth_message(one: Attachment, endpoint: EndpointSpec, network: NetworkSpec, namespace: int) -> bytearray:
+def _veth_message(one: Attachment, endpoint: EndpointSpec, network: NetworkSpec, namespace: int) -> bytes:
     up = {"flags": netlink.IFF_UP, "change": netlink.IFF_UP}
     master = ("IFLA_MASTER", _index(network.bridge, network))
     name = one.veth(network)
@@ -134,6 +137,21 @@ def _veth_message(one: Attachment, endpoint: EndpointSpec, network: NetworkSpec,
     info = {"attrs": [("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", pair)]}
     attributes = [("IFLA_IFNAME", name), ("IFLA_MTU", mtu), master, ("IFLA_LINKINFO", info)]
     return netlink.link(netlink.NEWLINK, netlink.CREATE | netlink.EXCL, up, attributes)
+
+
+def _bridges_are_filtered() -> bool:
+    """Whether bridged frames pass the IP firewall (br_netfilter, which Docker and Kubernetes switch on)."""
+    try:
+        with open("/proc/sys/net/bridge/bridge-nf-call-iptables") as file:
+            return file.read().strip() == "1"
+    except OSError:
+        return False
+
+
+def _hairpin_message(name: str) -> bytes:
+    """Let the port send back what came in by it: br_netfilter bridges a container's connection to its own published port, instead of routing it."""
+    data = {"attrs": [("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", {"attrs": [("IFLA_BRPORT_MODE", 1)]})]}
+    return netlink.link(netlink.NEWLINK, 0, {}, [("IFLA_IFNAME", name), ("IFLA_LINKINFO", data)])
 
 
 def _configure(one: Attachment) -> None:
@@ -148,16 +166,15 @@ def _configure(one: Attachment) -> None:
         pins.write_sysctls({**_endpoint_sysctls(one), **one.sysctls})
 
 
-def _inner_messages(one: Attachment) -> list[bytearray]:
-    up = {"flags": netlink.IFF_UP, "change": netlink.IFF_UP}
-    messages = [netlink.link(netlink.NEWLINK, 0, up | {"index": 1})]  # lo is always 1
+def _inner_messages(one: Attachment) -> list[bytes]:
+    messages = [netlink.up(1)]  # lo is always 1
     indexes = {network: if_nametoindex(name) for network, name in one.interfaces.items()}
     networks = {n.name: n for _, n in one.endpoints}
     for endpoint in ordered(e for e, _ in one.endpoints):
         index = indexes[endpoint.network]
         if endpoint.ipv6:
             _enable_v6(one.interfaces[endpoint.network])
-        messages.append(netlink.link(netlink.NEWLINK, 0, up | {"index": index}))
+        messages.append(netlink.up(index))
         messages += [netlink.address(index, a, length) for a, length in _addresses(endpoint, networks[endpoint.network])]
     for version in (4, 6):
         if chosen := gateway_endpoint(one.endpoints, version):

@@ -9,6 +9,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
@@ -42,14 +43,14 @@ class RouteSocket:
         self._socket.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)
         self._sequence = 0
 
-    def run(self, messages: Sequence[bytearray]) -> list[Refused | None]:
+    def run(self, messages: Sequence[bytes]) -> list[Refused | None]:
         """Send all messages, in order; per message None or why it was refused."""
         verdicts: list[Refused | None] = []
         for start in range(0, len(messages), _CHUNK):
             verdicts += self._run(messages[start : start + _CHUNK])
         return verdicts
 
-    def do(self, *messages: bytearray) -> None:
+    def do(self, *messages: bytes) -> None:
         """Send messages of which none may fail. Raises the first Refused."""
         for refusal in self.run(messages):
             if refusal:
@@ -73,12 +74,9 @@ class RouteSocket:
         """Close the socket."""
         self._socket.close()
 
-    def _run(self, messages: Sequence[bytearray]) -> list[Refused | None]:
+    def _run(self, messages: Sequence[bytes]) -> list[Refused | None]:
         first = self._sequence + 1
-        for message in messages:
-            self._sequence += 1
-            struct.pack_into("=HHI", message, 4, *self._typed(message), self._sequence)
-        self._socket.send(b"".join(messages))
+        self._socket.send(b"".join([self._numbered(m, REQUEST | ACK) for m in messages]))
         verdicts: list[Refused | None] = [None] * len(messages)
         pending = len(messages)
         while pending:
@@ -88,15 +86,13 @@ class RouteSocket:
                     pending -= 1
         return verdicts
 
-    def _typed(self, message: bytearray) -> tuple[int, int]:
-        kind, flags = struct.unpack_from("=HH", message, 4)
-        return kind, flags | REQUEST | ACK
-
-    def _dump(self, message: bytearray) -> Iterator[bytes]:
+    def _numbered(self, message: bytes, flags: int) -> bytes:
         self._sequence += 1
-        kind, flags = struct.unpack_from("=HH", message, 4)
-        struct.pack_into("=HHI", message, 4, kind, flags | REQUEST, self._sequence)
-        self._socket.send(message)
+        length, kind, own, _, _ = _HEADER.unpack_from(message)
+        return _HEADER.pack(length, kind, own | flags, self._sequence, 0) + message[_HEADER.size :]
+
+    def _dump(self, message: bytes) -> Iterator[bytes]:
+        self._socket.send(self._numbered(message, REQUEST))
         while True:
             for _, packet in _split(self._socket.recv(1 << 20)):
                 kind = struct.unpack_from("=H", packet, 4)[0]
@@ -105,12 +101,18 @@ class RouteSocket:
                 yield packet
 
 
-def link(kind: int, flags: int, fields: Mapping[str, int], attributes: Attributes = ()) -> bytearray:
+def link(kind: int, flags: int, fields: Mapping[str, int], attributes: Attributes = ()) -> bytes:
     """A link message (RTM_NEWLINK …) with the fields of struct ifinfomsg and IFLA attributes."""
     return _marshal(ifinfmsg, kind, flags, fields, attributes)
 
 
-def address(index: int, text: str, length: int) -> bytearray:
+@cache
+def up(index: int) -> bytes:
+    """Switch a link on."""
+    return link(NEWLINK, 0, {"index": index, "flags": IFF_UP, "change": IFF_UP})
+
+
+def address(index: int, text: str, length: int) -> bytes:
     """Give a link an address, or make sure it has it. IPv6 addresses skip duplicate detection, so that they serve at once."""
     v6 = ":" in text
     fields = {"family": socket.AF_INET6 if v6 else socket.AF_INET, "prefixlen": length, "index": index, "flags": IFA_F_NODAD if v6 else 0}
@@ -120,14 +122,15 @@ def address(index: int, text: str, length: int) -> bytearray:
     return _marshal(ifaddrmsg, NEWADDR, CREATE | REPLACE, fields, attributes)
 
 
-def default_route(index: int, gateway: str) -> bytearray:
+@cache
+def default_route(index: int, gateway: str) -> bytes:
     """Send everything without a better route to ``gateway`` through the link."""
     family = socket.AF_INET6 if ":" in gateway else socket.AF_INET
     fields = {"family": family, "table": 254, "proto": 3, "scope": 0, "type": 1}  # main, boot, universe, unicast
     return _marshal(rtmsg, NEWROUTE, CREATE | REPLACE, fields, [("RTA_GATEWAY", gateway), ("RTA_OIF", index)])
 
 
-def _marshal(kind: Any, number: int, flags: int, fields: Mapping[str, int], attributes: Attributes) -> bytearray:
+def _marshal(kind: Any, number: int, flags: int, fields: Mapping[str, int], attributes: Attributes) -> bytes:
     message = kind()
     for name, value in fields.items():
         message[name] = value
@@ -135,7 +138,7 @@ def _marshal(kind: Any, number: int, flags: int, fields: Mapping[str, int], attr
     message["header"]["type"] = number
     message["header"]["flags"] = flags
     message.encode()
-    return bytearray(message.data)
+    return bytes(message.data)
 
 
 def _split(data: bytes) -> Iterator[tuple[int, bytes]]:
