@@ -18,7 +18,7 @@ from runtime.mounts import Root
 from runtime.namespaces import ENTERED, clone_child
 from runtime.native import syscalls as sys
 from runtime.sandbox import Launched, Launching, Stdio
-from runtime.sandbox_channel import channel, send_failure
+from runtime.sandbox_channel import channel, send_failure, send_warning
 from runtime.sandbox_child import forget_imports
 from runtime.sandbox_process import Process, become
 from runtime.security_filter import load_filter
@@ -67,13 +67,13 @@ def _run(
     try:
         gc.disable()
         os.setsid()
-        os.umask(0)
+        os.umask(0o022)
         sys.prctl(sys.PR_SET_DUMPABLE, 0)
         stage = "cgroup"
         if cgroup is not None:
             cgroup.join(born=born)
         stage = "seccomp"
-        process = _process(bundle, spec, load_filter(bundle.confinement, connection))
+        process = _process(bundle, spec, load_filter(bundle.confinement, lambda text: send_warning(connection, text)))
         stage = "namespaces"
         root = _enter(container)
         stage = "terminal"

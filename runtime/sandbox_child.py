@@ -17,7 +17,7 @@ from runtime.bundle import Bundle
 from runtime.cgroups import Cgroup
 from runtime.mounts import Root
 from runtime.native import syscalls as sys
-from runtime.sandbox_channel import send_failure
+from runtime.sandbox_channel import send_failure, send_warning
 from runtime.sandbox_process import Process, become
 from runtime.security_filter import load_filter
 
@@ -56,7 +56,7 @@ def _start(
         cgroup.join(born=born)
     _protect(bundle.oom_score_adj)
     steps.stage = "seccomp"
-    program = load_filter(bundle.confinement, connection)
+    program = load_filter(bundle.confinement, lambda text: send_warning(connection, text))
     steps.stage = "namespaces"
     namespaces.join(bundle.namespaces, donors)
     _name(bundle)
@@ -73,7 +73,7 @@ def _start(
 def _protect(oom_score_adj: int) -> None:
     """A session of its own; and nobody in a shared pid namespace may look into this process while it still is Python (ptrace(2))."""
     os.setsid()
-    os.umask(0)
+    os.umask(0o022)
     if oom_score_adj:
         with open("/proc/self/oom_score_adj", "w") as file:
             file.write(str(oom_score_adj))
