@@ -102,7 +102,8 @@ def _bridge_sysctls(network: NetworkSpec) -> None:
     v4, v6 = f"net/ipv4/conf/{network.bridge}", f"net/ipv6/conf/{network.bridge}"
     if not network.internal:
         write_sysctls({f"{v4}/route_localnet": "1"})  # 127.0.0.1:<published> leaves by the bridge (ip-sysctl)
-    write_sysctls({f"{v6}/disable_ipv6": "0" if has_v6 else "1", f"{v6}/accept_ra": "0"}, required=has_v6)
+    ours = {f"{v6}/accept_dad": "0", f"{v6}/accept_ra": "0", f"{v6}/disable_ipv6": "0" if has_v6 else "1"}
+    write_sysctls(ours, required=has_v6)
 
 
 def _forwarding(network: NetworkSpec) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ _OWN = "/proc/thread-self/ns/net"
 _DEFAULTS = {
     "net.ipv4.ip_unprivileged_port_start": "0",  # as in Docker: a namespace of its own needs no privileged ports
     "net.ipv4.ping_group_range": "0 2147483647",
+    "net.ipv6.conf.default.accept_dad": "0",  # addresses are ours to give: no second of waiting for a duplicate
     "net.ipv6.conf.default.disable_ipv6": "1",  # interfaces with an IPv6 address switch it on for themselves
 }
 

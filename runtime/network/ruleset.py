@@ -41,6 +41,7 @@ add rule inet T raw iifname != @bridges iifname != "lo" ip daddr @subnets4 meta 
 add rule inet T raw iifname != @bridges iifname != "lo" ip6 daddr @subnets6 meta l4proto { tcp, udp } th dport 53 drop
 
 add rule inet T prerouting fib daddr type local jump publish
+add rule inet T output ip6 daddr ::1 accept comment "IPv6 has no route_localnet: let it be refused, clients go on to 127.0.0.1"
 add rule inet T output fib daddr type local jump publish
 add rule inet T publish dnat ip to ip daddr . meta l4proto . th dport map @ports_at4
 add rule inet T publish dnat ip to meta l4proto . th dport map @ports4

@@ -193,7 +193,7 @@ def _wire(lab: Lab) -> None:
     os.close(namespace)
     for where, link, v4, v6 in (("", "uplink", HOST_V4, HOST_V6), ("outside", "wire", OUTSIDE_V4, OUTSIDE_V6)):
         with lab.at(where):
-            pins.write_sysctls({f"net/ipv6/conf/{link}/disable_ipv6": "0"})
+            pins.write_sysctls({f"net/ipv6/conf/{link}/accept_dad": "0", f"net/ipv6/conf/{link}/disable_ipv6": "0"})
         lab.run(where, "ip", "link", "set", "lo", "up")
         lab.run(where, "ip", "address", "add", f"{v4}/24", "dev", link)
         lab.run(where, "ip", "address", "add", f"{v6}/64", "dev", link, "nodad")
