@@ -53,8 +53,7 @@ class LiveDisplay:
         self._stop.set()
         self._thread.join()
         self._draw(final=True)
-        sys.stderr.write(_SHOW_CURSOR)
-        sys.stderr.flush()
+        output.draw(_SHOW_CURSOR)
 
     def _run(self) -> None:
         while not self._stop.wait(_INTERVAL):
@@ -68,8 +67,7 @@ class LiveDisplay:
             lines = [self._header(), *(self._line(n, r, columns) for n, r in self._visible(height, final))]
             up = f"\x1b[{self._drawn}A" if self._drawn else ""
             cleared = "".join(f"{line}{_CLEAR_LINE}\n" for line in lines)
-            sys.stderr.write(f"{_HIDE_CURSOR}{up}\r{cleared}\x1b[J")
-            sys.stderr.flush()
+            output.draw(f"{_HIDE_CURSOR}{up}\r{cleared}\x1b[J")
             self._drawn = len(lines)
             self._turn += 1
 

@@ -71,10 +71,27 @@ def write_bytes(content: bytes, *, to_stderr: bool = False) -> None:
         raise OutputClosed from None
 
 
+def line_bytes(content: bytes, *, to_stderr: bool = False) -> None:
+    """A line of a container's output, buffered until ``flush``; what goes to the other stream comes in order on a terminal."""
+    other, stream = (sys.stdout, sys.stderr) if to_stderr else (sys.stderr, sys.stdout)
+    try:
+        other.flush()
+        stream.buffer.write(content)
+    except BrokenPipeError:
+        raise OutputClosed from None
+
+
+def draw(text: str) -> None:
+    """Text with escape codes for the terminal on stderr, as it is."""
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
 def flush() -> None:
     """Hand over what was printed so far. Raises OutputClosed when nobody reads it any more."""
     try:
         sys.stdout.flush()
+        sys.stderr.flush()
     except BrokenPipeError:
         raise OutputClosed from None
 

@@ -71,12 +71,6 @@ def opened(options: GlobalOptions, title: str, *, muted: frozenset[str] = frozen
     return Progress(_display(mode, title), muted=muted)
 
 
-def dry_run(doing: Iterable[tuple[str, str]]) -> None:
-    """Say what would be done, as Docker Compose says it."""
-    for resource, text in doing:
-        output.note(f" DRY-RUN MODE -  {resource}  {text}")
-
-
 def _display(mode: str, title: str) -> Display:
     match mode:
         case "tty":

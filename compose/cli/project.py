@@ -20,12 +20,23 @@ _CONDITIONS: Mapping[str, Condition] = {
 }
 
 
-def load(options: GlobalOptions, targets: Iterable[str] = ()) -> Project:
-    """Load the project; ``targets`` are services named on the command line, whose profiles count as active. Says the loader's warnings."""
-    from compose import loader
+def load(options: GlobalOptions) -> Project:
+    """Load the whole project and say the loader's warnings."""
     from compose.cli import output
+    from compose.loader import LoadOptions
+    from compose.loader import load as load_project
 
-    project = loader.load(options, targets=tuple(targets))
+    project = load_project(
+        LoadOptions(
+            files=options.files,
+            project_name=options.project_name,
+            project_directory=options.project_directory,
+            env_files=options.env_files,
+            profiles=options.profiles,
+            all_resources=options.all_resources,
+            compatibility=options.compatibility,
+        )
+    )
     output.warn_all(project.warnings)
     return project
 
@@ -35,12 +46,12 @@ def name(options: GlobalOptions) -> str:
     return naming.plain_name(options) or load(options).name
 
 
-def known(options: GlobalOptions, targets: Iterable[str] = ()) -> Project:
+def known(options: GlobalOptions) -> Project:
     """The project as loaded or, with a name but no file, as its containers' labels tell it."""
     plain = naming.plain_name(options)
     if plain is not None and not naming.has_file(options):
         return from_labels(plain, observe.containers(plain))
-    return load(options, targets)
+    return load(options)
 
 
 def from_labels(project_name: str, states: Sequence[ContainerState]) -> Project:

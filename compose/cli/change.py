@@ -1,0 +1,145 @@
+"""How a command changes something: lock, observe, plan, carry out; once more from the start when somebody else was quicker. In the command's process.
+
+The event loop (57 ms to import) is loaded only for plans that hold something to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from compose import planner
+from compose.cli import output, progress
+from compose.cli.options import GlobalOptions
+from compose.cli.progress import Progress
+from compose.errors import ComposeError
+from compose.events import Event, StepProgress
+from compose.intent import Create, ImageIntent, Intent, Run, Scale, Up
+from compose.model import Project
+from compose.plan import Plan
+from runtime import observe
+from runtime.errors import Conflict, RuntimeFailure
+from runtime.state import Snapshot
+from runtime.store import locked, paths
+
+ATTEMPTS = 5
+Watch = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One command's wish, and how to speak of it.
+
+    ``title`` heads live progress, steps that say one of the ``muted`` words are not shown. ``planned`` is called with what was seen and what
+    will be done, before it is done; ``watch`` sees every event.
+    """
+
+    options: GlobalOptions
+    project: Project
+    intent: Intent
+    title: str
+    muted: frozenset[str] = frozenset()
+    quiet: bool = False
+    quiet_images: bool = False
+    planned: Callable[[Snapshot, Plan], None] = lambda _, __: None
+    watch: Watch = lambda _: None
+
+
+def carry_out(change: Change) -> Plan:
+    """Do what the intent wants; returns the plan that was carried out. With ``--dry-run`` plans are printed and nothing is done."""
+    with _held(change):
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return _once(change)
+            except (ComposeError, RuntimeFailure) as error:
+                if not _is_conflict(error):
+                    raise
+        return _once(change)
+
+
+def images(options: GlobalOptions, project: Project, intent: ImageIntent, *, title: str, quiet: bool = False) -> Plan:
+    """The first stage: pull and build what the intent needs."""
+    plan = planner.plan_images(project, observed(project, intent), intent)
+    output.warn_all(plan.warnings)
+    _perform(options, plan, title, quiet=quiet)
+    return plan
+
+
+def observed(project: Project, intent: Intent | ImageIntent) -> Snapshot:
+    """The host, with the images and foreign containers that the intent asks about."""
+    wanted = planner.wanted(project, intent)
+    return observe.snapshot(project.name, images=wanted.images, neighbours=wanted.neighbours)
+
+
+def _once(change: Change) -> Plan:
+    intent = change.intent
+    if isinstance(intent, Up | Create | Scale | Run):
+        images(change.options, change.project, intent, title=change.title, quiet=change.quiet_images or change.quiet)
+    snapshot = observed(change.project, intent)
+    plan = planner.plan(change.project, snapshot, intent)
+    if plan.questions and isinstance(intent, Up | Create) and not change.options.dry_run:
+        agreed = frozenset(q.subject for q in plan.questions if output.confirm(q.text))
+        plan = planner.plan(change.project, snapshot, replace(intent, agreed=agreed)) if agreed else plan
+    output.warn_all(plan.warnings)
+    change.planned(snapshot, plan)
+    _perform(change.options, plan, change.title, quiet=change.quiet, muted=change.muted, watch=change.watch)
+    return plan
+
+
+def _perform(
+    options: GlobalOptions, plan: Plan, title: str, *, quiet: bool, muted: frozenset[str] = frozenset(), watch: Watch = lambda _: None
+) -> None:
+    if options.dry_run:
+        _print(plan)
+        return
+    with progress.opened(options, title, muted=muted, quiet=quiet) as report:
+        report.notes(plan.notes)
+        if plan.steps:
+            _execute(options, plan, report, watch)
+
+
+def _execute(options: GlobalOptions, plan: Plan, report: Progress, watch: Watch) -> None:
+    import anyio
+
+    from compose.scheduler import execute
+    from runtime.engine import Engine
+
+    def told(event: Event) -> None:
+        watch(event)
+        report(event)
+
+    async def work() -> None:
+        async with Engine(report=lambda p: told(_detail(p.resource, p.text, p.current, p.total, p.warning))) as engine:
+            await execute(plan, engine, told, parallel=options.parallel)
+
+    anyio.run(work)
+
+
+def _detail(resource: str, text: str, current: int, total: int, warning: bool) -> StepProgress:
+    return StepProgress(resource=resource, text=text, current=current, total=total, warning=warning)
+
+
+def _print(plan: Plan) -> None:
+    """What would be done: Docker Compose's lines on stderr, the plan itself on stdout."""
+    shown = [w for s in plan.steps if s.resource for w in ((s.resource, s.doing), (s.resource, s.done)) if w[1]]
+    for resource, text in (*plan.notes, *shown):
+        output.note(f" DRY-RUN MODE -  {resource}  {text}")
+    if plan.steps:
+        output.data(str(plan))
+
+
+@contextmanager
+def _held(change: Change) -> Iterator[None]:
+    """The project's lock, unless nothing will be changed."""
+    if change.options.dry_run:
+        yield
+        return
+    with locked(f"{paths().project_run(change.project.name)}/lock"):
+        yield
+
+
+def _is_conflict(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, Conflict):
+        error = error.__cause__
+    return error is not None
