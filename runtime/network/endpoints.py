@@ -81,8 +81,9 @@ def _recorded(one: Attachment) -> Iterator[None]:
 
 
 def _pin(one: Attachment) -> None:
-    for endpoint, _ in one.endpoints:
+    for endpoint, network in one.endpoints:
         _mac(endpoint)
+        _addresses(endpoint, network)
     if not pins.is_pinned(one.path):
         pins.pin_new(one.path)
         one.fresh = True
@@ -108,6 +109,7 @@ def _create_veths(route: RouteSocket, attachments: Sequence[Attachment]) -> None
     owners: list[tuple[Attachment, NetworkSpec]] = []
     descriptors: list[int] = []
     bridged = _bridges_are_filtered()
+    _delete_dying(route, [one.veth(n) for one in attachments if one.fresh for _, n in one.endpoints])
     try:
         for one in attachments:
             with _recorded(one):
@@ -123,6 +125,14 @@ def _create_veths(route: RouteSocket, attachments: Sequence[Attachment]) -> None
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def _delete_dying(route: RouteSocket, names: Sequence[str]) -> None:
+    """Host ends whose namespace was let go a moment ago: the kernel takes them away later, and their names are wanted now."""
+    messages = [netlink.link(netlink.DELLINK, 0, {}, [("IFLA_IFNAME", name)]) for name in names if link_exists(name)]
+    for refused in route.run(messages):
+        if refused and refused.errno != errno.ENODEV:
+            raise refused
 
 
 def _veth_message(one: Attachment, endpoint: EndpointSpec, network: NetworkSpec, namespace: int) -> bytes:

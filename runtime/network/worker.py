@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -80,6 +81,9 @@ class Worker:
         return found
 
     def _attach(self, requests: Sequence[Request]) -> list[tuple[Request, Change]]:
+        return [change for some in _rounds(requests) for change in self._attach_round(some)]
+
+    def _attach_round(self, requests: Sequence[Request]) -> list[tuple[Request, Change]]:
         wishes = [_attachment(r.arguments) for r in requests]
         changes = [c for r, w in zip(requests, wishes, strict=True) for c in self._networks_of(r, w)]
         able = [w for r, w in zip(requests, wishes, strict=True) if r.failure is None]
@@ -171,6 +175,19 @@ class _into:  # noqa: N801 - reads as a preposition: with _into(request)
             self._request.failure = self._request.failure or error
             return True
         return False
+
+
+def _rounds(requests: Sequence[Request]) -> list[list[Request]]:
+    """Requests in groups with no container twice (a call that was cancelled, and its repetition)."""
+    rounds: list[list[Request]] = []
+    seen: Counter[str] = Counter()
+    for request in requests:
+        container = request.arguments["container"]
+        if seen[container] == len(rounds):
+            rounds.append([])
+        rounds[seen[container]].append(request)
+        seen[container] += 1
+    return rounds
 
 
 def _attachment(arguments: Mapping[str, Any]) -> Attachment:
