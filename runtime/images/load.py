@@ -170,7 +170,7 @@ def _load_manifest(
         path = spool.path(blob_name(layer.get("digest") if isinstance(layer, dict) else None, "a layer"))
         _check_blob(path, str(layer["digest"]))
         _add_layer(store, path, diff_id)
-    state = store.add_image(raw, diff_ids, names, manifest=spool.blob(descriptor, "a manifest"))
+    state = store.add_image(raw, diff_ids, names, manifests=[spool.blob(descriptor, "a manifest")])
     return parse(names[0]).familiar if names else state.id
 
 

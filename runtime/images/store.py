@@ -130,43 +130,31 @@ class ImageStore:
         return self.content.add_tar(chunks, expected)
 
     def add_image(
-        self, config: bytes, layers: Sequence[Layer | str] | None = None, references: Sequence[str] = (), *, manifest: bytes | None = None
+        self, config: bytes, layers: Sequence[Layer | str] | None = None, references: Sequence[str] = (), *, manifests: Sequence[bytes] = ()
     ) -> ImageState:  # fmt: skip
-        """Publish an image whose layers are in the store and move ``references`` to it, durably.
+        """Publish an image whose layers are in the store and move ``references`` ("name:tag", "name@digest") to it, durably.
 
-        ``layers`` (or their diff ids) are compared with the configuration's ``rootfs.diff_ids``; ``manifest`` is the registry's. Raises ImageError.
+        ``layers`` (or their diff ids) are compared with the configuration's ``rootfs.diff_ids``; ``manifests`` are a registry's, as they
+        came. Raises ImageError when a layer is missing or a reference malformed.
         """
         parsed = configs.parse(config)
         given = None if layers is None else tuple(item if isinstance(item, str) else item.diff_id for item in layers)
         if given is not None and given != parsed.diff_ids:
             raise ImageError("the image's layers are not those that its configuration names", hint="rootfs.diff_ids must list them, lowest first")
-        names = [parse(reference) for reference in references]
-        held = [self.content.reuse(d) for d in dict.fromkeys(parsed.diff_ids)]
-        if None in held:
-            raise ImageError(f"the layer {parsed.diff_ids[held.index(None)]} of the image is not in the store")
+        names = [parse(reference).canonical for reference in references]
+        held = {d: self.content.reuse(d) for d in parsed.diff_ids}
+        missing = [d for d, layer in held.items() if layer is None]
+        if missing:
+            raise ImageError(f"the layer {missing[0]} of the image is not in the store", hint="add the layers first")
         self.content.make_durable(parsed.diff_ids)
-        size = sum(layer.size for layer in held if layer)
+        size = sum(layer.size for d in parsed.diff_ids if (layer := held[d]) is not None)
         with files.locked(self.catalog.lock):
-            digests_known = (self.catalog.write_manifest(manifest),) if manifest is not None else ()
-            info = ImageInfo(size=size, pulled_at=time.time_ns(), manifests=digests_known)
-            image_id = self.catalog.write_image(config, info)
-            self.catalog.write_references(self._changes(image_id, names, digests_known))
+            known = tuple(self.catalog.write_manifest(manifest) for manifest in manifests)
+            image_id = self.catalog.write_image(config, ImageInfo(size=size, pulled_at=time.time_ns(), manifests=known))
+            self.catalog.write_references(dict.fromkeys(names, image_id))
         self._lease.close()
         self._leased = False
         return self.get(image_id)
-
-    @staticmethod
-    def _changes(image_id: str, names: Iterable[object], manifests: tuple[str, ...]) -> dict[str, str]:
-        changes: dict[str, str] = {}
-        for name in names:
-            text = parse(str(name))
-            if text.tag:
-                changes[f"{text.name}:{text.tag}"] = image_id
-            for digest in manifests:
-                changes[f"{text.name}@{digest}"] = image_id
-            if text.digest:
-                changes[f"{text.name}@{text.digest}"] = image_id
-        return changes
 
     def _implicit_lease(self) -> None:
         from runtime.images import leases
