@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from compose.errors import ComposeError
 from compose.model import Build, FileSource, Project, Service
+from compose.plan import BuildImage
 from runtime.engine.build import BuildRequest, BuildSecret
 from runtime.spec import Ulimit
 
@@ -17,12 +19,13 @@ TRUST_SETTING = "PYCOMPOSE_BUILD_TRUST_HOST_CA"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildOptions:
-    """What the command line adds: ``--build-arg``, ``--no-cache``, ``--pull``, ``--ssh`` (id → socket or key)."""
+    """What the command line adds: ``--build-arg``, ``--no-cache``, ``--pull``, ``--ssh`` (id → socket or key), ``--memory`` (bytes)."""
 
     arguments: Mapping[str, str | None] | None = None
     no_cache: bool = False
     pull: bool = False
     ssh: Mapping[str, str] | None = None
+    memory: int | None = None
 
 
 def image_name(project: str, service: Service) -> str:
@@ -55,10 +58,50 @@ def request(project: Project, service: Service, build: Build, options: BuildOpti
         privileged=build.privileged,
         entitlements=build.entitlements,
         shm_size=build.shm_size,
+        memory=chosen.memory,
         ulimits=tuple(Ulimit(name=u.name, soft=u.soft, hard=u.hard) for u in build.ulimits),
         proxies=proxies(project.environment),
         trust_host_ca=truth(project.environment.get(TRUST_SETTING, os.environ.get(TRUST_SETTING, ""))),
     )
+
+
+def of_operation(operation: BuildImage, project: Project) -> BuildRequest:
+    """The request for a plan's step."""
+    service = {**project.disabled_services, **project.services}[operation.service]
+    made = request(project, service, operation.build, BuildOptions(no_cache=operation.no_cache, pull=operation.pull))
+    references = tuple(dict.fromkeys((operation.reference, *operation.build.tags)))
+    return replace(made, references=references, platforms=(operation.platform,) if operation.platform else made.platforms)
+
+
+def bake(requests: Mapping[str, BuildRequest]) -> str:
+    """The requests as a bake file, which ``docker buildx bake`` reads."""
+    targets = {name: _bake_target(made) for name, made in requests.items()}
+    return json.dumps({"group": {"default": {"targets": list(targets)}}, "target": targets}, indent=2, ensure_ascii=False)
+
+
+def _bake_target(made: BuildRequest) -> dict[str, object]:
+    inline = made.dockerfile_text is not None
+    target: dict[str, object] = {
+        "context": made.context,
+        "contexts": dict(made.contexts),
+        "dockerfile": "" if inline else made.dockerfile,
+        "dockerfile-inline": made.dockerfile_text,
+        "args": dict(made.arguments),
+        "labels": dict(made.labels),
+        "tags": list(made.references),
+        "target": made.target,
+        "platforms": list(made.platforms),
+        "cache-from": list(made.cache_from),
+        "cache-to": list(made.cache_to),
+        "secret": [f"id={s.id},src={s.file}" for s in made.secrets if s.file],
+        "ssh": [f"{k}={v}" if v else k for k, v in made.ssh.items()],
+        "network": made.network,
+        "no-cache": made.no_cache,
+        "pull": made.pull,
+        "extra-hosts": dict(made.extra_hosts),
+        "output": ["type=docker"],
+    }
+    return {key: value for key, value in target.items() if value}
 
 
 def labels(project: str, service: str) -> dict[str, str]:

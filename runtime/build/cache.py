@@ -10,7 +10,7 @@ import json
 import os
 import time
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from runtime import codec
 from runtime.images.store import ImageStore
@@ -107,7 +107,7 @@ def key_of(**parts: object) -> str:
 
 def now() -> str:
     """The time, RFC 3339 with microseconds."""
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _age(path: str) -> float:

@@ -11,7 +11,22 @@ from typing import assert_never
 
 from runtime.build.draft import Draft
 from runtime.build.instructions import (
-    Arg, Command, Copy, Env, Expose, Healthcheck, Instruction, Label, Maintainer, OnBuild, Run, Shell, StopSignal, User, VolumePaths, Workdir,
+    Arg,
+    Command,
+    Copy,
+    Env,
+    Expose,
+    Healthcheck,
+    Instruction,
+    Label,
+    Maintainer,
+    OnBuild,
+    Run,
+    Shell,
+    StopSignal,
+    User,
+    VolumePaths,
+    Workdir,
 )  # fmt: skip
 from runtime.build.state import StageState
 from runtime.build.syntax import expander, word_splitter

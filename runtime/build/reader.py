@@ -8,8 +8,25 @@ from typing import TypeVar
 
 from runtime.build import flags as flag_words
 from runtime.build.instructions import (
-    Arg, Command, Copy, Dockerfile, Env, Expose, From, Healthcheck, Instruction, Label, Maintainer, OnBuild, Run, Shell, Stage, StopSignal, User,
-    VolumePaths, Workdir,
+    Arg,
+    Command,
+    Copy,
+    Dockerfile,
+    Env,
+    Expose,
+    From,
+    Healthcheck,
+    Instruction,
+    Label,
+    Maintainer,
+    OnBuild,
+    Run,
+    Shell,
+    Stage,
+    StopSignal,
+    User,
+    VolumePaths,
+    Workdir,
 )  # fmt: skip
 from runtime.build.syntax import Heredoc, Line, Source, fault, whole_heredoc
 

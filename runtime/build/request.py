@@ -25,7 +25,7 @@ class BuildRequest:
     place. ``contexts`` are further ones by name: a path, ``docker-image://reference``, ``oci-layout://path``, a git URL. ``references`` are the names
     the image gets. ``secrets`` and ``ssh`` (id → agent socket or key file; "" is $SSH_AUTH_SOCK) reach RUN steps only, and so do ``proxies``.
     ``network`` is "", "default" or "host" (the host's), "none", or the path of a network namespace. ``trust_host_ca`` lets RUN steps trust the
-    host's CA certificates and leaves nothing of them in the image. ``shm_size`` in bytes.
+    host's CA certificates and leaves nothing of them in the image. ``shm_size`` and ``memory`` (of each RUN step) in bytes.
     """
 
     context: str
@@ -49,6 +49,7 @@ class BuildRequest:
     privileged: bool = False
     entitlements: tuple[str, ...] = ()
     shm_size: int | None = None
+    memory: int | None = None
     ulimits: tuple[Ulimit, ...] = ()
     proxies: Mapping[str, str] = field(default_factory=dict)
     trust_host_ca: bool = False

@@ -20,6 +20,7 @@ from runtime.build.syntax import whole_heredoc
 from runtime.bundle import DEFAULT_SHM_SIZE, Bundle, CgroupPlan, Confinement, NamespacePlan, RootPlan, seccomp_filter_path
 from runtime.bundle_mounts import BindEntry, MountEntry
 from runtime.errors import BuildError
+from runtime.spec import Resources
 from runtime.store import Paths, read_file
 
 HOSTNAME = "buildkitsandbox"
@@ -104,7 +105,7 @@ def bundle(
         hostname=HOSTNAME,
         privileged=insecure,
         namespaces=NamespacePlan(network=network(run, request)),
-        cgroup=CgroupPlan(path=f"pycompose/build/{name}", all_devices=insecure),
+        cgroup=CgroupPlan(path=f"pycompose/build/{name}", resources=Resources(memory=request.memory), all_devices=insecure),
         confinement=Confinement(
             capabilities=capabilities,
             seccomp_filter="" if insecure else seccomp_filter_path(paths.root, "", capabilities),

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 
 from runtime.errors import BuildError
 
+_INSTRUCTIONS = (
+    "ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "MAINTAINER", "ONBUILD", "RUN", "SHELL",
+    "STOPSIGNAL", "USER", "VOLUME", "WORKDIR",
+)  # fmt: skip
 _DIRECTIVE = re.compile(r"^#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*$")
 
 
@@ -164,6 +168,5 @@ def _nearest(message: str) -> str | None:
     word = message.removeprefix("unknown instruction: ")
     if word == message:
         return None
-    known = "ADD ARG CMD COPY ENTRYPOINT ENV EXPOSE FROM HEALTHCHECK LABEL MAINTAINER ONBUILD RUN SHELL STOPSIGNAL USER VOLUME WORKDIR".split()
-    near = difflib.get_close_matches(word.upper(), known, 1)
+    near = difflib.get_close_matches(word.upper(), _INSTRUCTIONS, 1)
     return f"did you mean {near[0]}?" if near else None

@@ -34,6 +34,29 @@ class Builds:
         return await build(self._builder.store, request, progress, self._builder)
 
 
+def base_images(request: BuildRequest) -> set[str]:
+    """The images that a Dockerfile builds from, as far as can be told without building; mistakes are the build's to report."""
+    from runtime.build.checks import base_images as found
+
+    return found(request)
+
+
+def check(request: BuildRequest) -> tuple[BuildWarning, ...]:
+    """What BuildKit's checks would say of the Dockerfile. Raises BuildError when it is none."""
+    from runtime.build.checks import check as found
+
+    return found(request)
+
+
+def push(paths: Paths, reference: str) -> None:
+    """Push an image. Raises RegistryError."""
+    from runtime.images.push import push as pushed
+    from runtime.images.store import ImageStore
+
+    pushed(ImageStore(paths), reference)
+
+
 __all__ = [
     "BuildEvent", "BuildRequest", "BuildSecret", "BuildWarning", "Builds", "Progress", "StepDone", "StepNote", "StepOutput", "StepStarted",
+    "base_images", "check", "push",
 ]  # fmt: skip
