@@ -30,11 +30,13 @@ def create(where: Paths, spec: ContainerSpec) -> None:
     """Write the container's directory, complete or not at all; make and seed the volumes that it is the first to use."""
     from runtime.images import ImageStore
 
+    directory = where.container(spec.project, spec.id)
+    if os.path.exists(f"{directory}/spec.json"):
+        return  # made by a command that was ended before it could say so
     records.refuse_taken_name(where, spec)
     store = ImageStore(where)
     image_id = spec.image_id or _image_id(store.find(spec.image), spec.image)
     image, layers = store.config(image_id), store.layers(image_id)
-    directory = where.container(spec.project, spec.id)
     shutil.rmtree(f"{directory}.new", ignore_errors=True)
     for name in ("upper", "work", "logs", "files/mounts"):
         os.makedirs(f"{directory}.new/{name}")
