@@ -1,0 +1,66 @@
+"""What happens to containers, written down and told to whoever listens. In the supervisor's worker; ``append`` in any process.
+
+One JSON object per line in ``<root>/projects/<project>/events.jsonl``: time (ns), type, action, id, service, attributes, as ``docker events`` names them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from runtime.store import Paths
+
+if TYPE_CHECKING:
+    from runtime.supervisor.facts import Facts
+
+LONGEST = 1 << 20
+Event = dict[str, object]
+Subscriber = Callable[[Event], None]
+
+
+class Events:
+    """The project's events: a file, and subscribers."""
+
+    def __init__(self, paths: Paths, project: str) -> None:
+        self._paths = paths
+        self._project = project
+        self.subscribers: list[Subscriber] = []
+
+    def emit(self, action: str, facts: Facts, *, when: int = 0, **attributes: str) -> None:
+        """Something happened to a container, now or at ``when`` (ns since the epoch)."""
+        event = describe(action, facts, when or time.time_ns(), attributes)
+        append(self._paths, self._project, event)
+        for subscriber in self.subscribers[:]:
+            subscriber(event)
+
+
+def describe(action: str, facts: Facts, when: int, attributes: dict[str, str]) -> Event:
+    """An event as a JSON object."""
+    named = {"image": facts.image, "name": facts.name}
+    return {
+        "time": when,
+        "type": "container",
+        "action": action,
+        "id": facts.id,
+        "service": facts.service,
+        "attributes": {**facts.labels, **named, **attributes},
+    }
+
+
+def append(paths: Paths, project: str, event: Event) -> None:
+    """Write an event down; the file is put aside at 1 MiB, and one older file is kept."""
+    path = f"{paths.project(project)}/events.jsonl"
+    line = json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except FileNotFoundError:  # the project is just being removed
+        return
+    try:
+        os.write(descriptor, line)
+        if os.fstat(descriptor).st_size > LONGEST:
+            os.replace(path, f"{path}.1")
+    finally:
+        os.close(descriptor)
