@@ -15,7 +15,7 @@ from compose.cli.options import GlobalOptions
 from compose.cli.progress import Progress
 from compose.errors import ComposeError
 from compose.events import Event, StepProgress
-from compose.intent import Create, ImageIntent, Intent, Run, Scale, Up
+from compose.intent import Create, ImageIntent, Intent, Kill, Pause, Restart, Rm, Run, Scale, Stop, Unpause, Up
 from compose.model import Project
 from compose.plan import Plan
 from runtime import observe
@@ -60,23 +60,28 @@ def carry_out(change: Change) -> Plan:
 
 def images(options: GlobalOptions, project: Project, intent: ImageIntent, *, title: str, quiet: bool = False) -> Plan:
     """The first stage: pull and build what the intent needs."""
-    plan = planner.plan_images(project, observed(project, intent), intent)
+    plan = planner.plan_images(project, observed(project, intent, compatibility=options.compatibility), intent)
     output.warn_all(plan.warnings)
     _perform(options, plan, title, quiet=quiet)
     return plan
 
 
-def observed(project: Project, intent: Intent | ImageIntent) -> Snapshot:
+def observed(project: Project, intent: Intent | ImageIntent, *, compatibility: bool = False) -> Snapshot:
     """The host, with the images and foreign containers that the intent asks about."""
-    wanted = planner.wanted(project, intent)
-    return observe.snapshot(project.name, images=wanted.images, neighbours=wanted.neighbours)
+    if isinstance(intent, Stop | Restart | Kill | Rm | Pause | Unpause):
+        return observe.snapshot(project.name)
+    return observe.snapshot(
+        project.name,
+        images=planner.image_references(project, compatibility=compatibility),
+        neighbours=planner.neighbour_names(project),
+    )
 
 
 def _once(change: Change) -> Plan:
     intent = change.intent
     if isinstance(intent, Up | Create | Scale | Run):
         images(change.options, change.project, intent, title=change.title, quiet=change.quiet_images or change.quiet)
-    snapshot = observed(change.project, intent)
+    snapshot = observed(change.project, intent, compatibility=change.options.compatibility)
     plan = planner.plan(change.project, snapshot, intent)
     if plan.questions and isinstance(intent, Up | Create) and not change.options.dry_run:
         agreed = frozenset(q.subject for q in plan.questions if output.confirm(q.text))

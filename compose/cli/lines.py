@@ -45,6 +45,7 @@ class LinePrinter:
         self._split = split
         self._labels: dict[str, str] = {}
         self._prefixes: dict[str, bytes] = {}
+        self._hidden: set[str] = set()
         self._pieces: dict[tuple[str, str], tuple[int, bytes]] = {}
 
     def register(self, key: str, label: str) -> None:
@@ -53,8 +54,14 @@ class LinePrinter:
         width = max(len(n) for n in self._labels.values()) + 1
         self._prefixes = {k: self._coloured(f"{n.ljust(width)} | ", i) for i, (k, n) in enumerate(self._labels.items())}
 
+    def hide(self, key: str) -> None:
+        """Print nothing of this container."""
+        self._hidden.add(key)
+
     def line(self, key: str, line: Line) -> None:
         """Print a line, or keep a piece of one until the rest has come."""
+        if key in self._hidden:
+            return
         when, begun = self._pieces.pop((key, line.stream), (line.time_ns, b""))
         text = begun + line.text
         if line.partial and len(text) < _LONGEST:
@@ -75,6 +82,8 @@ class LinePrinter:
 
     def notice(self, key: str, text: str) -> None:
         """Print a line about a container ("web-1 exited with code 0")."""
+        if key in self._hidden:
+            return
         label = self._labels.get(key, key)
         clear = "\x1b[K" if output.coloured(sys.stdout) else ""
         output.write(f"{clear}{self._styled(label, key)} {text}\n")

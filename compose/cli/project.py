@@ -12,12 +12,7 @@ from runtime import observe
 from runtime.state import ContainerState
 
 if TYPE_CHECKING:
-    from compose.model import Condition, Dependency, Project, Service
-
-_CONDITIONS: Mapping[str, Condition] = {
-    "service_healthy": "service_healthy",
-    "service_completed_successfully": "service_completed_successfully",
-}
+    from compose.model import Project
 
 
 def load(options: GlobalOptions) -> Project:
@@ -50,20 +45,10 @@ def known(options: GlobalOptions) -> Project:
     """The project as loaded or, with a name but no file, as its containers' labels tell it."""
     plain = naming.plain_name(options)
     if plain is not None and not naming.has_file(options):
-        return from_labels(plain, observe.containers(plain))
+        from compose.planner import project_from_snapshot
+
+        return project_from_snapshot(observe.snapshot(plain))
     return load(options)
-
-
-def from_labels(project_name: str, states: Sequence[ContainerState]) -> Project:
-    """A project of the services that have containers, with the dependencies their labels tell."""
-    from compose.model import Project
-
-    newest = sorted(states, key=lambda s: s.created_at)
-    first = newest[-1].spec.labels if newest else {}
-    services = {listing.service(s): _service(s) for s in newest if listing.service(s)}
-    working_dir = first.get("com.docker.compose.project.working_dir", "")
-    files = tuple(f for f in first.get(listing.CONFIG_FILES, "").split(",") if f)
-    return Project(name=project_name, working_dir=working_dir, files=files, services=services)
 
 
 def containers(
@@ -104,19 +89,3 @@ def one(options: GlobalOptions, service: str, index: int = 0, *, running: bool =
     refuse_unknown(options, [service], states)
     what = f" container #{index}" if index else ""
     raise UsageError(f'service "{service}" is not running{what}', hint=f"pycompose up -d {service} starts it")
-
-
-def _service(state: ContainerState) -> Service:
-    from compose.model import Service
-
-    text = state.spec.labels.get("com.docker.compose.depends_on", "")
-    depends_on = {d.service: d for d in map(_dependency, filter(None, text.split(",")))}
-    return Service(name=listing.service(state), image=state.spec.image, depends_on=depends_on)
-
-
-def _dependency(text: str) -> Dependency:
-    from compose.model import Dependency
-
-    service, _, rest = text.partition(":")
-    condition, _, restart = rest.partition(":")
-    return Dependency(service=service, condition=_CONDITIONS.get(condition, "service_started"), restart=restart == "true")
