@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 import anyio
+import anyio.lowlevel
 
 from runtime import codec, errors
 from runtime.errors import RuntimeFailure
@@ -55,6 +56,7 @@ class Networker:
         self._calls: dict[int, _Call] = {}
         self._count = 0
         self._reading = False
+        self._outbox: list[bytes] = []
         self._sending = anyio.Lock()
         self._revived = False
 
@@ -134,11 +136,15 @@ class Networker:
         return call.reply.get("result")
 
     async def _send(self, line: bytes) -> None:
-        async with self._sending:
-            with anyio.CancelScope(shield=True):  # half a line would garble the next
-                while line and self._socket is not None:
+        """Send the line, together with those of all callers of this turn of the event loop: they make one batch."""
+        self._outbox.append(line)
+        with anyio.CancelScope(shield=True):  # half a line would garble the next
+            await anyio.lowlevel.checkpoint()
+            async with self._sending:
+                pending, self._outbox = b"".join(self._outbox), []
+                while pending and self._socket is not None:
                     try:
-                        line = line[self._socket.send(line, socket.MSG_NOSIGNAL) :]
+                        pending = pending[self._socket.send(pending, socket.MSG_NOSIGNAL) :]
                     except BlockingIOError:
                         await anyio.wait_writable(self._socket)
                     except (BrokenPipeError, ConnectionResetError):

@@ -16,6 +16,7 @@ AnyNetwork = IPv4Network | IPv6Network
 
 INTERFACE_NAME_LIMIT = 15  # IFNAMSIZ - 1, net_device(7)
 _ULA_ATTEMPTS = 256
+_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def choose_subnets(taken: Iterable[str], want_v4: bool, want_v6: bool, seed: str) -> tuple[SubnetSpec, ...]:
@@ -74,7 +75,12 @@ def bridge_name(network_id: str) -> str:
 
 def veth_name(container_id: str, network: str) -> str:
     """The host's end of an endpoint: the same for the same container and network, so that "is it there?" needs no memory."""
-    return "veth" + sha256(f"{container_id}\0{network}".encode()).hexdigest()[: INTERFACE_NAME_LIMIT - 4]
+    return veth_prefix(container_id) + _short(network, 4)
+
+
+def veth_prefix(container_id: str) -> str:
+    """How the names of all of a container's host ends begin, and nobody else's (41 bits of a hash)."""
+    return "veth" + _short(container_id, 7)
 
 
 def ordered(endpoints: Iterable[EndpointSpec]) -> tuple[EndpointSpec, ...]:
@@ -127,6 +133,11 @@ def gateway_of(network: NetworkSpec, version: int) -> str | None:
 def prefix_length(subnet: str) -> int:
     """The number after the slash."""
     return _parsed(subnet).prefixlen
+
+
+def _short(text: str, length: int) -> str:
+    number = int.from_bytes(sha256(text.encode()).digest()[:8], "big")
+    return "".join(_ALPHABET[number // 62**i % 62] for i in range(length))
 
 
 def _pools_v4() -> Iterator[AnyNetwork]:

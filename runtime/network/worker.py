@@ -123,6 +123,8 @@ class Worker:
         return found
 
     def _remove_container(self, requests: Sequence[Request]) -> list[tuple[Request, Change]]:
+        with _into(requests[0]):
+            endpoints.remove(self._route, [r.arguments["container"] for r in requests])
         for request in requests:
             with _into(request):
                 pins.unpin(f"{self._run}/netns/{request.arguments['container']}")
