@@ -23,7 +23,7 @@ _FILTER_VERSION = "1"  # part of a compiled filter's name; raise it when compili
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RootPlan:
-    """The root file system: ``lowers`` are read-only layer directories, lowest first; ``mountpoint`` is any directory nobody else uses.
+    """The root file system: ``lowers`` are read-only layer directories, lowest first; ``mountpoint`` is any directory (only the child mounts there).
 
     ``upper`` and ``work`` (same file system) take the writes; an empty ``upper`` makes the root read-only altogether.
     """
@@ -194,7 +194,7 @@ def _root(spec: ContainerSpec, layers: Sequence[str], container_dir: str) -> Roo
         lowers=tuple(layers),
         upper=f"{container_dir}/upper",
         work=f"{container_dir}/work",
-        mountpoint=f"{container_dir}/root",
+        mountpoint=container_dir,
         read_only=spec.read_only,
     )
 

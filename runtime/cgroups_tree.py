@@ -24,6 +24,16 @@ def write(path: str, value: str) -> None:
         os.close(descriptor)
 
 
+def write_all(path: str, values: Sequence[str]) -> None:
+    """Several writes to one control file, each a write(2) of its own."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        for value in values:
+            os.write(descriptor, value.encode())
+    finally:
+        os.close(descriptor)
+
+
 def apply(directory: str, setting: Setting) -> None:
     """Write one limit. Raises LaunchError that names the field, unless the setting is optional."""
     try:
@@ -43,18 +53,25 @@ def missing(setting: Setting) -> LaunchError:
 
 
 def make(root: str, path: str) -> list[str]:
-    """Make ``path`` below ``root``, level by level; the directories, top first. A neighbour may be removing an empty parent meanwhile."""
-    levels = [f"{root}/{'/'.join(path.split('/')[: i + 1])}" for i in range(path.count("/") + 1)]
-    for attempt in range(10):
-        try:
-            for level in levels:
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(level, 0o755)
-            return levels
-        except FileNotFoundError:
-            if attempt == 9:
-                raise
-    return levels
+    """Make ``path`` below ``root`` and return the directories that were missing, top first. A neighbour may be removing an empty parent meanwhile."""
+    for _ in range(10):
+        made: list[str] = []
+        if _make(root, path, made):
+            return made
+    raise LaunchError("cgroup", f"{root}/{path} cannot be made: its parent keeps disappearing")
+
+
+def _make(root: str, path: str, made: list[str]) -> bool:
+    try:
+        os.mkdir(f"{root}/{path}", 0o755)
+    except FileExistsError:
+        return True
+    except FileNotFoundError:
+        if "/" not in path or not _make(root, os.path.dirname(path), made):
+            return False
+        return _make(root, path, made)
+    made.append(f"{root}/{path}")
+    return True
 
 
 def tree(directory: str) -> list[str]:

@@ -29,9 +29,10 @@ class CgroupV2:
         """Make the directory with its controllers; write limits, and attach a device program (None allows every device)."""
         if not self._root:
             raise LaunchError("cgroup", "no cgroup hierarchy is mounted", hint="mount -t cgroup2 cgroup2 /sys/fs/cgroup")
-        levels = tree.make(self._root, self.path)
-        for parent in (self._root, *levels[:-1]):
-            _enable_controllers(parent)
+        tree.make(self._root, self.path)
+        parts = self.path.split("/")[:-1]
+        for depth in range(len(parts) + 1):
+            _enable_controllers("/".join([self._root, *parts[:depth]]))
         available = read_text(f"{self._directory}/cgroup.controllers").split()
         for setting in settings_v2(resources):
             if setting.controller not in available:

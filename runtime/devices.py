@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from runtime.errors import LaunchError
 from runtime.spec import DeviceSpec
 
-_STANDARD = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0))
+# (name, major, minor) of the nodes that every container has in /dev.
+STANDARD = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0))
 
 # What every container may use (as the OCI runtime specification's defaults): mknod of anything, the standard nodes, and terminals.
-_DEFAULT_RULES = ("c *:* m", "b *:* m", *(f"c {major}:{minor} rwm" for _, major, minor in _STANDARD), "c 5:1 rwm", "c 5:2 rwm", "c 136:* rwm")
+_DEFAULT_RULES = ("c *:* m", "b *:* m", *(f"c {major}:{minor} rwm" for _, major, minor in STANDARD), "c 5:1 rwm", "c 5:2 rwm", "c 136:* rwm")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +33,6 @@ class Node:
     def rule(self) -> str:
         """As devices.allow wants it."""
         return f"{'b' if stat.S_ISBLK(self.mode) else 'c'} {self.major}:{self.minor} {self.permissions}"
-
-
-def standard_nodes() -> list[Node]:
-    """The nodes that every container has in /dev."""
-    return [Node(target=f"/dev/{name}", mode=stat.S_IFCHR | 0o666, major=major, minor=minor) for name, major, minor in _STANDARD]
 
 
 def nodes(devices: Sequence[DeviceSpec]) -> list[Node]:

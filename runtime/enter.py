@@ -5,22 +5,22 @@ Only the fork happens in the caller; the child joins the namespaces and cgroups,
 
 from __future__ import annotations
 
-import gc
 import os
-import socket
 from dataclasses import replace
+from functools import partial
 from typing import NoReturn
 
 from runtime import cgroups, sandbox_stdio, security
 from runtime.bundle import Bundle
 from runtime.errors import LaunchError
 from runtime.mounts import Root
-from runtime.namespaces import ENTERED, clone_child
+from runtime.namespaces import ENTERED
 from runtime.native import syscalls as sys
-from runtime.sandbox import Launched, Launching, Stdio
-from runtime.sandbox_channel import channel, send_failure, send_warning
-from runtime.sandbox_child import forget_imports
-from runtime.sandbox_process import Process, become
+from runtime.sandbox import Launched, Launching, Stdio, fork
+from runtime.sandbox_channel import channel, send_warning
+from runtime.sandbox_child import Order, Progress, forget_imports, join_cgroup
+from runtime.sandbox_process import Process, become, ignored_signals
+from runtime.sandbox_stdio import Streams
 from runtime.security_filter import load_filter
 from runtime.spec import ExecSpec
 
@@ -38,18 +38,16 @@ def begin(container_pid: int, bundle: Bundle, spec: ExecSpec, stdio: Stdio) -> L
     cgroup = cgroups.find(bundle.cgroup.path) if bundle.cgroup.path else None
     directory = cgroup.descriptor() if cgroup else -1
     ours, theirs = channel()
-    try:
-        child = clone_child(0, container, directory)
-        if child.pid == 0:
-            _run(container, bundle, spec, stdio, cgroup, theirs, directory >= 0)
-    except BaseException:
-        ours.close()
-        raise
-    finally:
-        theirs.close()
-        os.close(container)
-        if directory >= 0:
-            os.close(directory)
+    order = Order(
+        bundle=bundle,
+        streams=Streams(stdio.stdin, stdio.stdout, stdio.stderr, stdio.terminal),
+        donors={},
+        cgroup=cgroup,
+        connection=theirs,
+        born=directory >= 0,
+        ignored_signals=ignored_signals(),
+    )
+    child = fork(order, 0, container, directory, partial(_steps, order, spec, container))
     return Launching(child.pid, child.pidfd, ours)
 
 
@@ -60,30 +58,17 @@ def _open_container(pid: int) -> int:
         raise LaunchError("namespaces", "the container is not running", exit_code=1) from None
 
 
-def _run(
-    container: int, bundle: Bundle, spec: ExecSpec, stdio: Stdio, cgroup: cgroups.Cgroup | None, connection: socket.socket, born: bool
-) -> NoReturn:
-    stage = "start"
-    try:
-        gc.disable()
-        os.setsid()
-        os.umask(0o022)
-        sys.prctl(sys.PR_SET_DUMPABLE, 0)
-        stage = "cgroup"
-        if cgroup is not None:
-            cgroup.join(born=born)
-        stage = "seccomp"
-        process = _process(bundle, spec, load_filter(bundle.confinement, lambda text: send_warning(connection, text)))
-        stage = "namespaces"
-        root = _enter(container)
-        stage = "terminal"
-        sandbox_stdio.set_up(sandbox_stdio.Streams(stdio.stdin, stdio.stdout, stdio.stderr, stdio.terminal), root, connection)
-        stage = "process"
-        become(process, root)
-    except BaseException as error:  # noqa: BLE001 - whatever it is, the parent is to hear of it
-        send_failure(connection, stage, error)
-    finally:
-        os._exit(125)
+def _steps(order: Order, spec: ExecSpec, container: int, progress: Progress) -> NoReturn:
+    progress.stage = "cgroup"
+    join_cgroup(order)
+    progress.stage = "seccomp"
+    process = _process(order, spec, load_filter(order.bundle.confinement, lambda text: send_warning(order.connection, text)))
+    progress.stage = "namespaces"
+    root = _enter(container)
+    progress.stage = "terminal"
+    sandbox_stdio.set_up(order.streams, root, order.connection)
+    progress.stage = "process"
+    become(process, root)
 
 
 def _enter(container: int) -> Root:
@@ -93,7 +78,8 @@ def _enter(container: int) -> Root:
     return Root(os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
 
 
-def _process(bundle: Bundle, spec: ExecSpec, program: bytes) -> Process:
+def _process(order: Order, spec: ExecSpec, program: bytes) -> Process:
+    bundle = order.bundle
     environment = dict(bundle.environment)
     for key, value in spec.environment.items():
         if value is None:
@@ -113,4 +99,5 @@ def _process(bundle: Bundle, spec: ExecSpec, program: bytes) -> Process:
         confinement=confinement,
         filter=program,
         tty=spec.tty,
+        ignored_signals=order.ignored_signals,
     )

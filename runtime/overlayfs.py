@@ -18,7 +18,6 @@ _OPTIONS = (("redirect_dir", "off"), ("metacopy", "off"), ("index", "off"))
 
 def mount_layers(lowers: Sequence[str], upper: str, work: str, mountpoint: str) -> None:
     """Mount the layers (lowest first) on ``mountpoint``, read-only when ``upper`` is empty. Missing ``upper`` and ``work`` are made."""
-    os.makedirs(mountpoint, exist_ok=True)
     if upper:
         _prepare_upper(lowers, upper, work)
     try:
@@ -38,11 +37,12 @@ def _attach(mounted: int, mountpoint: str) -> None:
 
 def _prepare_upper(lowers: Sequence[str], upper: str, work: str) -> None:
     """The root directory's owner and mode are the upper's: make them those of the topmost layer."""
-    os.makedirs(work, exist_ok=True)
-    if os.path.isdir(upper) and os.listdir(upper):
-        return
-    os.makedirs(upper, exist_ok=True)
-    if lowers:
+    if not os.path.isdir(work):
+        os.makedirs(work)
+    made = not os.path.isdir(upper)
+    if made:
+        os.makedirs(upper)
+    if lowers and (made or not os.listdir(upper)):
         top = os.stat(lowers[-1])
         os.chown(upper, top.st_uid, top.st_gid)
         os.chmod(upper, top.st_mode & 0o7777)

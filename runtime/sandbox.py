@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import NoReturn
 
 from runtime import cgroups, sandbox_child
 from runtime.bundle import Bundle
 from runtime.errors import LaunchError
-from runtime.namespaces import clone_child, flags_for
+from runtime.namespaces import Child, clone_child, flags_for
 from runtime.sandbox_channel import Outcome, channel, receive
+from runtime.sandbox_child import Order, Progress
+from runtime.sandbox_init import find_init
+from runtime.sandbox_process import ignored_signals
 from runtime.sandbox_stdio import Streams
 
 _NO_DONORS: Mapping[str, int] = {}
@@ -37,11 +42,13 @@ class Stdio:
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """A running process: ``pid`` in the caller's namespace, ``pidfd`` (close-on-exec, the caller's to close), and the terminal's master or -1."""
+    """A running process: ``pid`` in the caller's namespace, ``pidfd`` (close-on-exec, the caller's to close), the terminal's master or -1,
+    and what had to be left out."""
 
     pid: int
     pidfd: int
     terminal: int = -1
+    warnings: tuple[str, ...] = ()
 
 
 class Launching:
@@ -51,7 +58,6 @@ class Launching:
         self.pid = pid
         self.pidfd = pidfd
         self._connection = connection
-        self._terminal = -1
 
     def fileno(self) -> int:
         """For a selector."""
@@ -64,7 +70,7 @@ class Launching:
         finally:
             self._connection.close()
         if outcome.error is None:
-            return Launched(self.pid, self.pidfd, outcome.terminal)
+            return Launched(self.pid, self.pidfd, outcome.terminal, outcome.warnings)
         self._reap(outcome)
         raise outcome.error
 
@@ -93,20 +99,32 @@ def begin(bundle: Bundle, stdio: Stdio, donors: Mapping[str, int] = _NO_DONORS) 
     directory = cgroup.descriptor() if cgroup else -1
     donor = _pid_donor(bundle, donors)
     ours, theirs = channel()
-    try:
-        child = clone_child(flags_for(bundle.namespaces), donor, directory)
-    except BaseException:
-        ours.close()
-        theirs.close()
-        raise
-    if child.pid == 0:
-        streams = Streams(stdio.stdin, stdio.stdout, stdio.stderr, stdio.terminal, console=True)
-        sandbox_child.run(bundle, streams, donors, cgroup, theirs, born=directory >= 0)
-    theirs.close()
-    for descriptor in (directory, donor):
-        if descriptor >= 0:
-            os.close(descriptor)
+    order = Order(
+        bundle=bundle,
+        streams=Streams(stdio.stdin, stdio.stdout, stdio.stderr, stdio.terminal, console=True),
+        donors=donors,
+        cgroup=cgroup,
+        connection=theirs,
+        born=directory >= 0,
+        ignored_signals=ignored_signals(),
+        init=find_init() if bundle.init else "",
+    )
+    child = fork(order, flags_for(bundle.namespaces), donor, directory, partial(sandbox_child.launch, order))
     return Launching(child.pid, child.pidfd, ours)
+
+
+def fork(order: Order, flags: int, pid_namespace: int, directory: int, steps: Callable[[Progress], NoReturn]) -> Child:
+    """Make the child and let it do its steps; in the parent, close what only the child needs."""
+    try:
+        child = clone_child(flags, pid_namespace, directory)
+        if child.pid == 0:
+            sandbox_child.run(order.connection, steps)
+        return child
+    finally:
+        order.connection.close()
+        for descriptor in (directory, pid_namespace):
+            if descriptor >= 0:
+                os.close(descriptor)
 
 
 def _pid_donor(bundle: Bundle, donors: Mapping[str, int]) -> int:

@@ -9,10 +9,11 @@ import gc
 import os
 import socket
 import sys as python
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NoReturn
 
-from runtime import namespaces, sandbox_root, sandbox_stdio
+from runtime import namespaces, sandbox_init, sandbox_root, sandbox_stdio
 from runtime.bundle import Bundle
 from runtime.cgroups import Cgroup
 from runtime.mounts import Root
@@ -21,66 +22,79 @@ from runtime.sandbox_channel import send_failure, send_warning
 from runtime.sandbox_process import Process, become
 from runtime.security_filter import load_filter
 
+_KEPT: list[object] = []
 
-def run(
-    bundle: Bundle, streams: sandbox_stdio.Streams, donors: Mapping[str, int], cgroup: Cgroup | None, connection: socket.socket, *, born: bool
-) -> NoReturn:
-    """Become the container's first process, or report why not and end."""
-    steps = _Steps()
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What the parent hands over to its child; ``born`` tells that clone3 put the child into the v2 cgroup already."""
+
+    bundle: Bundle
+    streams: sandbox_stdio.Streams
+    donors: Mapping[str, int]
+    cgroup: Cgroup | None
+    connection: socket.socket
+    born: bool
+    ignored_signals: Sequence[int]
+    init: str = ""
+
+
+@dataclass(slots=True)
+class Progress:
+    """Which step is under way, for messages."""
+
+    stage: str = "start"
+
+
+def run(connection: socket.socket, steps: Callable[[Progress], NoReturn]) -> NoReturn:
+    """Do the steps, or report which one failed and end."""
+    progress = Progress()
     try:
         gc.disable()
-        _start(steps, bundle, streams, donors, cgroup, connection, born)
-    except BaseException as error:  # noqa: BLE001 - whatever it is, the parent is to hear of it
-        send_failure(connection, steps.stage, error)
+        steps(progress)
+    except BaseException as error:
+        send_failure(connection, progress.stage, error)
     finally:
         os._exit(125)
 
 
-class _Steps:
-    """Which step is under way, for messages."""
-
-    stage = "start"
-
-
-def _start(
-    steps: _Steps,
-    bundle: Bundle,
-    streams: sandbox_stdio.Streams,
-    donors: Mapping[str, int],
-    cgroup: Cgroup | None,
-    connection: socket.socket,
-    born: bool,
-) -> NoReturn:
-    steps.stage = "cgroup"
-    if cgroup is not None:
-        cgroup.join(born=born)
-    _protect(bundle.oom_score_adj)
-    steps.stage = "seccomp"
-    program = load_filter(bundle.confinement, lambda text: send_warning(connection, text))
-    steps.stage = "namespaces"
-    namespaces.join(bundle.namespaces, donors)
-    _name(bundle)
-    steps.stage = "mounts"
-    root = _make_root(bundle, donors, cgroup)
-    steps.stage = "terminal"
-    sandbox_stdio.set_up(streams, root, connection)
-    steps.stage = "mounts"
+def launch(order: Order, progress: Progress) -> NoReturn:
+    """Become the container's first process."""
+    bundle = order.bundle
+    progress.stage = "cgroup"
+    join_cgroup(order)
+    _set_oom_score(bundle.oom_score_adj)
+    progress.stage = "seccomp"
+    program = load_filter(bundle.confinement, lambda text: send_warning(order.connection, text))
+    progress.stage = "namespaces"
+    namespaces.join(bundle.namespaces, order.donors)
+    _set_names(bundle)
+    progress.stage = "mounts"
+    root = _make_root(order)
+    progress.stage = "terminal"
+    sandbox_stdio.set_up(order.streams, root, order.connection)
+    progress.stage = "mounts"
     sandbox_root.hide(root, bundle)
-    steps.stage = "process"
-    become(_process(bundle, program), root)
+    progress.stage = "process"
+    become(_process(order, program), root)
 
 
-def _protect(oom_score_adj: int) -> None:
-    """A session of its own; and nobody in a shared pid namespace may look into this process while it still is Python (ptrace(2))."""
+def join_cgroup(order: Order) -> None:
+    """Begin a session, hide this process while it still is Python (ptrace(2): nobody in a shared pid namespace may look into it), join the cgroup."""
     os.setsid()
     os.umask(0o022)
-    if oom_score_adj:
-        with open("/proc/self/oom_score_adj", "w") as file:
-            file.write(str(oom_score_adj))
     sys.prctl(sys.PR_SET_DUMPABLE, 0)
+    if order.cgroup is not None:
+        order.cgroup.join(born=order.born)
 
 
-def _name(bundle: Bundle) -> None:
+def _set_oom_score(value: int) -> None:
+    if value:
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write(str(value))
+
+
+def _set_names(bundle: Bundle) -> None:
     if not bundle.namespaces.uts:
         if bundle.hostname:
             sys.sethostname(bundle.hostname)
@@ -88,8 +102,10 @@ def _name(bundle: Bundle) -> None:
             sys.setdomainname(bundle.domainname)
 
 
-def _make_root(bundle: Bundle, donors: Mapping[str, int], cgroup: Cgroup | None) -> Root:
-    sources = sandbox_root.open_sources(bundle, cgroup.mountpoints() if cgroup else (), donors, "")
+def _make_root(order: Order) -> Root:
+    bundle = order.bundle
+    cgroups = order.cgroup.mountpoints() if order.cgroup else ()
+    sources = sandbox_root.open_sources(bundle, cgroups, order.donors, order.init)
     forget_imports()
     root = sandbox_root.enter_root(bundle)
     sandbox_root.furnish(root, bundle, sources)
@@ -101,14 +117,14 @@ def _make_root(bundle: Bundle, donors: Mapping[str, int], cgroup: Cgroup | None)
 
 def forget_imports() -> None:
     """From here on an import would find the container's files under our paths: leave no way to import anything."""
-    python.meta_path.clear()
-    python.path_hooks.clear()
-    python.path_importer_cache.clear()
+    _KEPT.extend((python.meta_path, python.path_hooks))  # freeing them would cost half a millisecond
+    python.meta_path, python.path_hooks = [], []
 
 
-def _process(bundle: Bundle, program: bytes) -> Process:
+def _process(order: Order, program: bytes) -> Process:
+    bundle = order.bundle
     return Process(
-        argv=bundle.argv,
+        argv=(sandbox_init.TARGET, "--", *bundle.argv) if order.init else bundle.argv,
         environment=bundle.environment,
         cwd=bundle.cwd,
         user=bundle.user,
@@ -117,4 +133,7 @@ def _process(bundle: Bundle, program: bytes) -> Process:
         confinement=bundle.confinement,
         filter=program,
         tty=bundle.tty,
+        ignored_signals=order.ignored_signals,
+        program=bundle.argv[0],
+        reap=bundle.init and not order.init,
     )

@@ -16,6 +16,7 @@ from runtime.bundle import DEFAULT_PATH, Confinement
 from runtime.errors import KernelError, LaunchError
 from runtime.mounts import Root
 from runtime.native import syscalls as sys
+from runtime.sandbox_init import reap_for_child
 from runtime.spec import Ulimit
 from runtime.users import Identity, identify
 
@@ -24,6 +25,12 @@ _LIMITS = {
     for name in ("as core cpu data fsize memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack").split()
     if hasattr(resource, f"RLIMIT_{name.upper()}")
 } | {"locks": 10, "rttime": 15}
+
+
+_MAY_BE_IGNORED = [
+    getattr(signal, f"SIG{name}")
+    for name in "HUP INT QUIT PIPE ALRM TERM USR1 USR2 CHLD CONT TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS".split()
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +46,14 @@ class Process:
     confinement: Confinement
     filter: bytes
     tty: bool
+    ignored_signals: Sequence[int]
+    program: str = ""  # what argv is to run in the end, when that is an init
+    reap: bool = False
+
+
+def ignored_signals() -> list[int]:
+    """Signals that the caller ignores (Python itself SIGPIPE and SIGXFSZ, shells and nohup some others). Asked by the parent: it is dear in a child."""
+    return [number for number in _MAY_BE_IGNORED if signal.getsignal(number) is signal.SIG_IGN]
 
 
 def become(process: Process, root: Root) -> NoReturn:
@@ -49,10 +64,14 @@ def become(process: Process, root: Root) -> NoReturn:
     _confine(process.confinement, process.filter)
     _take_identity(identity, process.confinement)
     _change_directory(process.cwd, root)
-    path = _find(process.argv[0], environment)
+    path = _find(process.program or process.argv[0], environment)
+    if process.program not in ("", process.argv[0]):
+        path = process.argv[0]
     if process.confinement.no_new_privileges and process.filter:
         sys.seccomp_filter(process.filter)
-    _reset_signals()
+    if process.reap:
+        reap_for_child()
+    _reset_signals(process.ignored_signals)
     _execute(path, process.argv, environment)
 
 
@@ -62,8 +81,12 @@ def _text(root: Root, path: str) -> str:
         descriptor = root.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except KernelError:
         return ""
-    with open(descriptor, encoding="utf-8", errors="replace") as file:
-        return file.read(1 << 20)
+    try:
+        return os.read(descriptor, 1 << 20).decode(errors="replace")
+    except OSError:
+        return ""
+    finally:
+        os.close(descriptor)
 
 
 def _limit(ulimits: Sequence[Ulimit]) -> None:
@@ -115,12 +138,12 @@ def _label(confinement: Confinement) -> None:
 
 def _take_identity(identity: Identity, confinement: Confinement) -> None:
     """As Docker: root has the container's capabilities, anybody else none (they stay in the bounding set for set-uid programs)."""
+    kept = security.capability_mask(confinement.capabilities) & sys.capget_permitted()
     _own_streams(identity.uid)
     os.setgroups(identity.groups)
     os.setresgid(identity.gid, identity.gid, identity.gid)
     os.setresuid(identity.uid, identity.uid, identity.uid)
     if identity.uid == 0:
-        kept = security.capability_mask(confinement.capabilities) & _last_capabilities()
         sys.capset(kept, kept, 0)
 
 
@@ -131,12 +154,6 @@ def _own_streams(uid: int) -> None:
         if stat.S_ISFIFO(kind.st_mode) or (stat.S_ISCHR(kind.st_mode) and os.isatty(descriptor)):
             with contextlib.suppress(OSError):
                 os.fchown(descriptor, uid, -1)
-
-
-def _last_capabilities() -> int:
-    with contextlib.suppress(OSError), open("/proc/sys/kernel/cap_last_cap") as file:
-        return (2 << int(file.read())) - 1
-    return (1 << len(security.CAPABILITIES)) - 1
 
 
 def _change_directory(cwd: str, root: Root) -> None:
@@ -167,11 +184,13 @@ def _find(name: str, environment: Mapping[str, str]) -> str:
     raise LaunchError("exec", f'exec: "{name}": executable file not found in $PATH', exit_code=127, errno=2)
 
 
-def _reset_signals() -> None:
-    """Default actions (Python ignores SIGPIPE and SIGXFSZ, and ignoring would be inherited), an empty mask, and an ordinary umask."""
-    for number in range(1, signal.NSIG):
-        with contextlib.suppress(OSError, ValueError):
-            signal.signal(number, signal.SIG_DFL)
+def _reset_signals(ignored: Sequence[int]) -> None:
+    """Default actions, an empty mask, and an ordinary umask.
+
+    Handlers end with execve, ignoring would be inherited.
+    """
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
     os.umask(0o022)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from runtime import devices, mounts
+from runtime import devices, mounts, sandbox_init
 from runtime.bundle import Bundle
 from runtime.bundle_mounts import BindEntry, LayersEntry, MountEntry, TmpfsEntry
 from runtime.errors import KernelError, LaunchError
@@ -18,7 +19,8 @@ from runtime.mounts import Root
 from runtime.native import syscalls as sys
 from runtime.overlayfs import mount_layers
 
-_SAFE = sys.MOUNT_ATTR_NOSUID | sys.MOUNT_ATTR_NODEV | sys.MOUNT_ATTR_NOEXEC
+_SAFE = sys.MS_NOSUID | sys.MS_NODEV | sys.MS_NOEXEC
+_SAFE_ATTRIBUTES = sys.MOUNT_ATTR_NOSUID | sys.MOUNT_ATTR_NODEV | sys.MOUNT_ATTR_NOEXEC
 _LINKS = (("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"), ("stderr", "/proc/self/fd/2"), ("ptmx", "pts/ptmx"))
 
 
@@ -36,14 +38,17 @@ class Sources:
 
 def open_sources(bundle: Bundle, cgroup_mounts: Sequence[str], donors: Mapping[str, int], init: str) -> Sources:
     """Open what will be mounted."""
-    opened = tuple((e, d) for e in bundle.mounts if (d := _open_entry(e)) is not None)
+    opened = [(e, d) for e in bundle.mounts if (d := _open_entry(e)) is not None]
+    # Binds come first: only they may stay in a peer group with the host. From here on nothing done in this namespace reaches the host.
+    sys.mount("none", "/", "", sys.MS_REC | sys.MS_PRIVATE)
+    opened = [(e, _open_layers(e, bundle) if isinstance(e, LayersEntry) else d) for e, d in opened]
     shm, mqueue = _ipc_mounts(bundle, donors)
     return Sources(
-        entries=opened,
+        entries=tuple(opened),
         cgroups=tuple(_open_cgroups(bundle, cgroup_mounts)),
         shm=shm,
         mqueue=mqueue,
-        init=mounts.clone_tree(init, recursive=False) if init else -1,
+        init=_open_init(init),
         nodes=tuple([*(devices.host_nodes() if bundle.privileged else ()), *devices.nodes(bundle.devices)]),
     )
 
@@ -87,6 +92,23 @@ def _open_bind(entry: BindEntry) -> int | None:
     return mounted
 
 
+def _open_layers(entry: LayersEntry, bundle: Bundle) -> int:
+    """An image's content: its layers mounted for a moment where the root will be, to clone what is wanted of them."""
+    place = bundle.root.mountpoint
+    if len(entry.lowers) == 1:
+        mounted = mounts.clone_inside(entry.lowers[0], entry.subpath or ".", recursive=False)
+    else:
+        mount_layers(entry.lowers, "", "", place)
+        try:
+            mounted = mounts.clone_inside(place, entry.subpath or ".", recursive=False)
+        except KernelError as error:
+            raise mounts.explained(error, entry.origin, entry.target) from None
+        finally:
+            sys.umount2(place, sys.MNT_DETACH)
+    mounts.read_only(mounted, recursive=False)
+    return mounted
+
+
 def _create_source(path: str) -> None:
     with contextlib.suppress(FileExistsError):
         os.makedirs(path, 0o755)
@@ -101,13 +123,7 @@ def _set_flags(mounted: int, entry: BindEntry, recursive: bool) -> None:
 
 def _open_cgroups(bundle: Bundle, cgroup_mounts: Sequence[str]) -> list[tuple[str, int]]:
     """The container's own cgroup of every hierarchy, under the name of its mount point; read-only unless privileged."""
-    opened = []
-    for mountpoint in cgroup_mounts:
-        mounted = mounts.clone_tree(f"{mountpoint}/{bundle.cgroup.path}", recursive=False)
-        attributes = _SAFE | (0 if bundle.privileged else sys.MOUNT_ATTR_RDONLY)
-        sys.mount_setattr(mounted, attr_set=attributes, propagation=sys.MS_PRIVATE)
-        opened.append((mountpoint, mounted))
-    return opened
+    return [(m, mounts.clone_tree(f"{m}/{bundle.cgroup.path}", recursive=False)) for m in cgroup_mounts]
 
 
 def _ipc_mounts(bundle: Bundle, donors: Mapping[str, int]) -> tuple[int, int]:
@@ -117,6 +133,14 @@ def _ipc_mounts(bundle: Bundle, donors: Mapping[str, int]) -> tuple[int, int]:
     if bundle.shm == "donor":
         return _from_donor(donors[bundle.namespaces.ipc])
     return -1, -1
+
+
+def _open_init(path: str) -> int:
+    if not path:
+        return -1
+    mounted = mounts.clone_tree(path, recursive=False)
+    mounts.read_only(mounted, recursive=False)
+    return mounted
 
 
 def _clone_if_there(path: str) -> int:
@@ -141,7 +165,6 @@ def _from_donor(pid: int) -> tuple[int, int]:
 
 def enter_root(bundle: Bundle) -> Root:
     """Mount the layers, make them the root, and let go of the host's."""
-    sys.mount("none", "/", "", sys.MS_REC | sys.MS_PRIVATE)
     plan = bundle.root
     mount_layers(plan.lowers, plan.upper, plan.work, plan.mountpoint)
     os.chdir(plan.mountpoint)
@@ -155,59 +178,82 @@ def furnish(root: Root, bundle: Bundle, sources: Sources) -> None:
     """Mount everything inside the root, the defaults first, then the user's, parents before children."""
     users = {e.target.rstrip("/") for e, _ in sources.entries}
     _mount_kernel(root, bundle, sources, users)
-    _mount_dev(root, bundle, sources, users)
     for entry, mounted in sources.entries:
         try:
             _mount_entry(root, entry, mounted)
         except KernelError as error:
             raise mounts.explained(error, entry.origin, entry.target) from None
     if sources.init >= 0:
-        root.attach(sources.init, "/sbin/docker-init")
+        root.attach(sources.init, sandbox_init.TARGET)
 
 
 def _mount_kernel(root: Root, bundle: Bundle, sources: Sources, users: set[str]) -> None:
-    """/proc, /sys and /sys/fs/cgroup."""
+    """/dev, /sys and /proc by mount(2), one call each. /proc comes last: without it no path of the image can lead through a magic link."""
+    if "/dev" not in users:
+        _mount_dev(root, bundle, sources, users)
+    hidden = 0 if bundle.privileged else sys.MS_RDONLY
+    if "/sys" not in users:
+        _mount("sysfs", "/sys", _SAFE | hidden)
+        if "/sys/fs/cgroup" not in users and sources.cgroups:
+            _mount_cgroups(root, bundle, sources.cgroups)
     if "/proc" not in users:
-        root.attach(mounts.filesystem("proc", (), _SAFE), "/proc")
-    if "/sys" in users:
-        return
-    hidden = 0 if bundle.privileged else sys.MOUNT_ATTR_RDONLY
-    root.attach(mounts.filesystem("sysfs", (), _SAFE | hidden), "/sys")
-    if "/sys/fs/cgroup" not in users and sources.cgroups:
-        _mount_cgroups(root, bundle, sources.cgroups)
+        _mount("proc", "/proc", _SAFE)
+
+
+def _mount(kind: str, target: str, flags: int, options: str = "", source: str = "") -> None:
+    try:
+        sys.mount(source or kind, target, kind, flags, options)
+    except KernelError as error:
+        if error.errno != 2:
+            raise
+        os.makedirs(target, 0o755, exist_ok=True)
+        sys.mount(source or kind, target, kind, flags, options)
 
 
 def _mount_cgroups(root: Root, bundle: Bundle, cgroups: Sequence[tuple[str, int]]) -> None:
     if len(cgroups) == 1:
-        root.attach(cgroups[0][1], "/sys/fs/cgroup", create=False)
-        return
-    root.attach(mounts.filesystem("tmpfs", ("mode=755",), _SAFE), "/sys/fs/cgroup", create=False)
-    for mountpoint, mounted in cgroups:
-        root.attach(mounted, f"/sys/fs/cgroup/{os.path.basename(mountpoint)}")
+        sys.move_mount(cgroups[0][1], sys.AT_FDCWD, "/sys/fs/cgroup")
+    else:
+        _mount("tmpfs", "/sys/fs/cgroup", _SAFE, "mode=755")
+        for mountpoint, mounted in cgroups:
+            target = f"/sys/fs/cgroup/{os.path.basename(mountpoint)}"
+            os.mkdir(target, 0o755)
+            sys.move_mount(mounted, sys.AT_FDCWD, target)
+    for _, mounted in cgroups:
+        os.close(mounted)
+    attributes = _SAFE_ATTRIBUTES | (0 if bundle.privileged else sys.MOUNT_ATTR_RDONLY)
+    top = root.open("/sys/fs/cgroup")
+    sys.mount_setattr(top, attr_set=attributes, recursive=True)
+    os.close(top)
 
 
 def _mount_dev(root: Root, bundle: Bundle, sources: Sources, users: set[str]) -> None:
-    if "/dev" in users:
-        return
-    options = ("mode=755", "size=65536k")
-    root.attach(mounts.filesystem("tmpfs", options, sys.MOUNT_ATTR_NOSUID | sys.MOUNT_ATTR_STRICTATIME), "/dev")
-    _make_nodes(root, [*devices.standard_nodes(), *sources.nodes])
-    directory = root.open("/dev", os.O_RDONLY | os.O_DIRECTORY)
+    _mount("tmpfs", "/dev", sys.MS_NOSUID | sys.MS_STRICTATIME, "mode=755,size=65536k")
+    for name, major, minor in devices.STANDARD:
+        os.mknod(f"/dev/{name}", 0o020666, os.makedev(major, minor))
+        os.chmod(f"/dev/{name}", 0o666)
     for name, target in _LINKS:
-        os.symlink(target, name, dir_fd=directory)
-    os.close(directory)
-    pts = ("newinstance", "ptmxmode=0666", "mode=0620", "gid=5")
-    root.attach(mounts.filesystem("devpts", pts, sys.MOUNT_ATTR_NOSUID | sys.MOUNT_ATTR_NOEXEC), "/dev/pts")
-    _mount_ipc(root, bundle, sources, users)
+        os.symlink(target, f"/dev/{name}")
+    for name in ("pts", "mqueue", "shm"):
+        os.mkdir(f"/dev/{name}", 0o755)
+    _mount("devpts", "/dev/pts", sys.MS_NOSUID | sys.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5")
+    _mount_ipc(bundle, sources, users)
+    _make_nodes(root, sources.nodes)
 
 
-def _mount_ipc(root: Root, bundle: Bundle, sources: Sources, users: set[str]) -> None:
-    if "/dev/mqueue" not in users:
-        root.attach(sources.mqueue if sources.mqueue >= 0 else mounts.filesystem("mqueue", (), _SAFE), "/dev/mqueue")
-    if "/dev/shm" in users or bundle.shm == "none":
-        return
-    options = ("mode=1777", f"size={bundle.shm_size}")
-    root.attach(sources.shm if sources.shm >= 0 else mounts.filesystem("tmpfs", options, _SAFE, "shm"), "/dev/shm")
+def _mount_ipc(bundle: Bundle, sources: Sources, users: set[str]) -> None:
+    if "/dev/mqueue" in users:
+        pass
+    elif sources.mqueue >= 0:
+        sys.move_mount(sources.mqueue, sys.AT_FDCWD, "/dev/mqueue")
+    else:
+        _mount("mqueue", "/dev/mqueue", _SAFE)
+    if bundle.shm == "none":
+        os.rmdir("/dev/shm")
+    elif sources.shm >= 0 and "/dev/shm" not in users:
+        sys.move_mount(sources.shm, sys.AT_FDCWD, "/dev/shm")
+    elif "/dev/shm" not in users:
+        _mount("tmpfs", "/dev/shm", _SAFE, f"mode=1777,size={bundle.shm_size}", "shm")
 
 
 def _make_nodes(root: Root, nodes: Sequence[devices.Node]) -> None:
@@ -226,12 +272,10 @@ def _make_nodes(root: Root, nodes: Sequence[devices.Node]) -> None:
 
 def _mount_entry(root: Root, entry: MountEntry, mounted: int) -> None:
     match entry:
-        case BindEntry():
+        case BindEntry() | LayersEntry():
             root.attach(mounted, entry.target)
         case TmpfsEntry():
             _mount_tmpfs(root, entry)
-        case LayersEntry():
-            raise LaunchError("mounts", f"{entry.origin}: image mounts are not ready")
 
 
 def _mount_tmpfs(root: Root, entry: TmpfsEntry) -> None:
@@ -261,23 +305,31 @@ def set_sysctls(root: Root, values: Mapping[str, str]) -> None:
 def hide(root: Root, bundle: Bundle) -> None:
     """Mask and lock the kernel's files that tell or change too much; then make the root read-only when asked for."""
     for path in bundle.confinement.readonly_paths:
-        with contextlib.suppress(KernelError):
-            mounted = mounts.clone_tree("", directory=root.open(path))
-            sys.mount_setattr(mounted, attr_set=sys.MOUNT_ATTR_RDONLY, recursive=True)
-            root.attach(mounted, path, create=False)
+        _lock(path)
+    null = root.open("/dev/null") if bundle.confinement.masked_paths else -1
     for path in bundle.confinement.masked_paths:
-        with contextlib.suppress(KernelError):
-            _mask(root, path)
+        _mask(path, null)
     if bundle.root.read_only:
         sys.mount_setattr(root.descriptor, attr_set=sys.MOUNT_ATTR_RDONLY)
 
 
-def _mask(root: Root, path: str) -> None:
-    target = root.open(path)
-    is_directory = os.path.isdir(f"/proc/self/fd/{target}")
-    os.close(target)
-    if is_directory:
-        mounted = mounts.filesystem("tmpfs", ("size=4k", "nr_inodes=1"), sys.MOUNT_ATTR_RDONLY)
+def _lock(path: str) -> None:
+    try:
+        found = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return
+    mounted = sys.open_tree(found, "", sys.AT_RECURSIVE)
+    sys.mount_setattr(mounted, attr_set=sys.MOUNT_ATTR_RDONLY, recursive=True)
+    sys.move_mount(mounted, found, path)
+
+
+def _mask(path: str, null: int) -> None:
+    """A file under /dev/null, a directory under an empty tmpfs (path_resolution(7): these are the kernel's own paths, without links of an image)."""
+    try:
+        found = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return
+    if stat.S_ISDIR(os.fstat(found).st_mode):
+        sys.mount("tmpfs", path, "tmpfs", sys.MS_RDONLY, "size=4k,nr_inodes=1")
     else:
-        mounted = mounts.clone_tree("", recursive=False, directory=root.open("/dev/null"))
-    root.attach(mounted, path, create=False)
+        sys.move_mount(sys.open_tree(null, ""), found, path)

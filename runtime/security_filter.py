@@ -44,7 +44,7 @@ def load_filter(confinement: Confinement, warn: Callable[[str], None]) -> bytes:
     """The program of a confinement, compiled and cached when it is not there yet; empty when it wants none, or (with a warning) without libseccomp."""
     if not confinement.seccomp_filter:
         return b""
-    cached = read_file(confinement.seccomp_filter)
+    cached = _read(confinement.seccomp_filter)
     if cached and len(cached) % 8 == 0:
         return cached
     try:
@@ -54,6 +54,18 @@ def load_filter(confinement: Confinement, warn: Callable[[str], None]) -> bytes:
         return b""
     _keep(confinement.seccomp_filter, program)
     return program
+
+
+def _read(path: str) -> bytes:
+    """The file by plain read(2): a file object costs a child 0.1 ms."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return b""
+    try:
+        return os.read(descriptor, 1 << 20)
+    finally:
+        os.close(descriptor)
 
 
 def _keep(path: str, program: bytes) -> None:

@@ -24,7 +24,7 @@ _ARM = os.uname().machine in ("aarch64", "riscv64")
 _MOUNT, _UMOUNT2, _PIVOT_ROOT = (40, 39, 41) if _ARM else (165, 166, 155)
 _UNSHARE, _SETNS = (97, 268) if _ARM else (272, 308)
 _SETHOSTNAME, _SETDOMAINNAME = (161, 162) if _ARM else (170, 171)
-_PRCTL, _CAPSET, _SECCOMP, _BPF = (167, 91, 277, 280) if _ARM else (157, 126, 317, 321)
+_PRCTL, _CAPGET, _CAPSET, _SECCOMP, _BPF = (167, 90, 91, 277, 280) if _ARM else (157, 125, 126, 317, 321)
 _KEYCTL, _PIPE_SIZE = (219, 1031) if _ARM else (250, 1031)
 _INOTIFY_INIT1, _INOTIFY_ADD_WATCH, _INOTIFY_RM_WATCH = (26, 27, 28) if _ARM else (294, 254, 255)
 _IOCTL = 29 if _ARM else 16
@@ -50,6 +50,7 @@ MS_NOSUID = 0x2
 MS_NODEV = 0x4
 MS_NOEXEC = 0x8
 MS_REMOUNT = 0x20
+MS_STRICTATIME = 1 << 24
 MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_PRIVATE = 0x40000
@@ -153,6 +154,14 @@ def capset(effective: int, permitted: int, inheritable: int) -> None:
     _call("capset", _CAPSET, header, struct.pack("=6I", *low, *high))
 
 
+def capget_permitted() -> int:
+    """capget(2): the permitted set of the calling thread, as a mask of 64 bits."""
+    data = ctypes.create_string_buffer(24)
+    _call("capget", _CAPGET, struct.pack("=Ii", 0x20080522, 0), ctypes.addressof(data))
+    _, low, _, _, high, _ = struct.unpack("=6I", data.raw)
+    return int(low | high << 32)
+
+
 def seccomp_filter(program: bytes) -> None:
     """seccomp(2), SECCOMP_SET_MODE_FILTER, with a program of 8-byte struct sock_filter."""
     buffer = ctypes.create_string_buffer(program, len(program))
@@ -239,10 +248,11 @@ def fsmount(context: int, attributes: int = 0) -> int:
     return _call("fsmount", _FSMOUNT, context, FSMOUNT_CLOEXEC, attributes)
 
 
-def move_mount(source: int, target: int, subject: str = "") -> None:
-    """move_mount(2): attach the mount ``source`` on what ``target`` is open on."""
-    flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH
-    _call("move_mount", _MOVE_MOUNT, source, b"", target, b"", flags, subject=subject)
+def move_mount(source: int, target: int, path: str = "") -> None:
+    """move_mount(2): attach the mount ``source`` on what ``target`` is open on (``path`` names it in messages), or, with AT_FDCWD, on ``path``."""
+    by_path = target == AT_FDCWD
+    flags = MOVE_MOUNT_F_EMPTY_PATH | (0 if by_path else MOVE_MOUNT_T_EMPTY_PATH)
+    _call("move_mount", _MOVE_MOUNT, source, b"", target, os.fsencode(path) if by_path else b"", flags, subject=path)
 
 
 def open_tree(directory: int, path: str, flags: int = 0) -> int:
