@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from runtime.native import syscalls
-from runtime.store import Paths
+from runtime.store import Paths, remove_file
 
 EXIT = struct.Struct("=ii")
 _LONGEST_MESSAGE = 4096
@@ -102,7 +102,8 @@ class Keeper:
         """Leave nothing behind; who waits for the lock notices that the file is another one by now (``client``)."""
         run = self.estate.paths.project_run(self.estate.project)
         with contextlib.suppress(OSError):
-            os.unlink(f"{run}/supervisor.lock")
+            for name in ("exits", "supervisor.lock"):
+                remove_file(f"{run}/{name}")
             os.rmdir(run)
 
     def _start_worker(self) -> None:

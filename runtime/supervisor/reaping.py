@@ -1,6 +1,7 @@
 """Learning how processes ended, whoever's children they are. In the supervisor's worker.
 
-Our own children are waited for; those of an earlier worker are the keeper's, which tells; what both fail to tell, the pidfd knows (Linux ≥ 6.15).
+Our own children are waited for; those of an earlier worker are the keeper's, which tells; what both fail to tell (both were killed once, and
+the process is init's child now) the pidfd knows from Linux 6.15 on, and /proc as long as nobody reaped the process.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import os
 from collections.abc import Callable
 
 from runtime.native import syscalls
+from runtime.store import read_file
 from runtime.supervisor.keeper import wait_status
 from runtime.supervisor.loop import Loop
 
@@ -40,7 +42,7 @@ class Reaping:
         if pid not in self._expected:
             return
         pidfd = self._expected[pid][0]
-        status = _status(pidfd)
+        status = _status(pid, pidfd)
         if status is not None or attempt >= _ATTEMPTS:
             self._finish(pid, LOST if status is None else status)
             return
@@ -62,12 +64,19 @@ def exit_code(status: int) -> int:
     return status >> 8 if status & 0x7F == 0 else 128 + (status & 0x7F)
 
 
-def _status(pidfd: int) -> int | None:
+def _status(pid: int, pidfd: int) -> int | None:
     try:
         info = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
-        return syscalls.pidfd_exit_status(pidfd)
+        status = syscalls.pidfd_exit_status(pidfd)
+        return _zombie_status(pid) if status is None else status
     return None if info is None else wait_status(info)
+
+
+def _zombie_status(pid: int) -> int | None:
+    """Field 52 of /proc/<pid>/stat (proc_pid_stat(5)), which is the wait status of a zombie; the pid is not reused while it is one."""
+    fields = (read_file(f"/proc/{pid}/stat") or b"").rpartition(b") ")[2].split()
+    return int(fields[49]) if fields[:1] == [b"Z"] else None
 
 
 def _reap(pidfd: int) -> None:
