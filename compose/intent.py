@@ -104,9 +104,13 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Down:
-    """Stop and delete. ``rmi`` is "", "local" (images without a name of their own) or "all"."""
+    """Stop and delete. ``rmi`` is "", "local" (images without a name of their own) or "all".
+
+    ``dependents`` takes along what depends on ``services`` (for a project known from labels alone).
+    """
 
     services: tuple[str, ...] = ()
+    dependents: bool = False
     volumes: bool = False
     rmi: str = ""
     remove_orphans: bool = False
