@@ -8,32 +8,49 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from runtime.build.copying import Copier, CopyOptions
-from runtime.build.fingerprint import fingerprint
+from runtime.build.fingerprint import attributes, fingerprint
 from runtime.build.ignore import of_patterns
 from runtime.build.inputs import Input
 from runtime.build.instructions import Copy
 from runtime.build.modes import Mode, parse_mode, parse_owner
 from runtime.build.parents import copy_with_parents, pivot
-from runtime.build.select import Selected, is_wildcard, select
+from runtime.build.select import Selected, select
 from runtime.build.state import StageState
 from runtime.build.syntax import expander
+from runtime.build.unpacking import is_archive, unpack
 from runtime.build.view import View
 from runtime.build.writer import LayerWriter
-from runtime.errors import BuildError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """One source of an instruction: ``word`` names files in ``tree``. ``remote`` ones were downloaded, and are unpacked on request only."""
+
+    word: str
+    tree: Input
+    remote: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picked:
+    """One file to copy. ``base`` is the directory below which ``--parents`` keeps paths, or None; ``unpack`` an archive's content instead."""
+
+    tree: Input
+    selected: Selected
+    base: str | None = None
+    unpack: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyPlan:
-    """One COPY with everything looked up. ``parts`` decide the result; ``files`` are (selected, place below which parents are kept or "")."""
+    """One COPY with everything looked up. ``parts`` decide the result; ``texts`` are here-documents (name, content)."""
 
     target: str
-    source: Input | None
-    files: tuple[Selected, ...]
+    files: tuple[Picked, ...]
     texts: tuple[tuple[str, str], ...]
     owner: tuple[int, int] | None
     mode: Mode | None
     excluded: Callable[[str], bool] | None
-    base: str | None
     link: bool
     parts: dict[str, object]
 
@@ -46,77 +63,84 @@ def target_of(state: StageState, text: str) -> str:
     return path if not as_directory or path == "/" else path + "/"
 
 
-def plan(state: StageState, copy: Copy, expand: Callable[[str], str], source: Input | None, image: View) -> CopyPlan:
+def plan(state: StageState, copy: Copy, expand: Callable[[str], str], offers: Sequence[Offer], image: View) -> CopyPlan:
     """Look everything up. Raises BuildError, ValueError, FileNotFoundError."""
     target = target_of(state, expand(copy.target))
-    if len(copy.sources) + len(copy.heredocs) > 1 and not target.endswith("/"):
+    if len(offers) + len(copy.heredocs) > 1 and not target.endswith("/"):
         raise ValueError("with more than one source the target must be a directory and end with a /")
     owner = parse_owner(expand(copy.chown), image) if copy.chown else None
     mode_text = expand(copy.chmod)
     patterns = tuple(expand(pattern) for pattern in copy.exclude)
     excluded = _excluded(patterns)
     texts = tuple((h.name, _text(h.text, state) if h.expand else h.text) for h in copy.heredocs)
-    base, files = _files(copy, expand, source)
+    files = _files(copy, offers)
     parts: dict[str, object] = {
         "op": "copy",
         "target": target,
         "owner": owner,
         "mode": mode_text,
         "texts": texts,
-        "files": _names(source, files, base, excluded),
+        "files": [_name(picked, excluded) for picked in files],
         "exclude": patterns,
     }
     return CopyPlan(
-        target=target, source=source, files=tuple(files), texts=texts, owner=owner, mode=parse_mode(mode_text) if mode_text else None,
-        excluded=excluded, base=base, link=copy.link, parts=parts,
+        target=target, files=files, texts=texts, owner=owner, mode=parse_mode(mode_text) if mode_text else None, excluded=excluded,
+        link=copy.link and _free_of_base(image, target), parts=parts,
     )  # fmt: skip
 
 
 def write(plan_: CopyPlan, upper: str, lowers: Sequence[str]) -> None:
     """Write the layer. Raises BuildError."""
     writer = LayerWriter(upper, () if plan_.link else lowers)
-    options = CopyOptions(owner=plan_.owner, mode=plan_.mode, excluded=plan_.excluded, contents=plan_.source.contents if plan_.source else None)
-    if plan_.source is not None:
-        copier = Copier(plan_.source.view, writer, options)
-        for selected in plan_.files:
-            if plan_.base is not None:
-                copy_with_parents(copier, selected, plan_.base, plan_.target)
-            else:
-                copier.copy(selected, plan_.target)
+    for picked in plan_.files:
+        options = CopyOptions(owner=plan_.owner, mode=plan_.mode, excluded=plan_.excluded, contents=picked.tree.contents)
+        if picked.unpack:
+            unpack(writer, picked.selected.node.path, plan_.target, options)
+            continue
+        copier = Copier(picked.tree.view, writer, options)
+        if picked.base is not None:
+            copy_with_parents(copier, picked.selected, picked.base, plan_.target)
+        else:
+            copier.copy(picked.selected, plan_.target)
     for name, text in plan_.texts:
         _write_text(writer, plan_, name, text)
 
 
-def _files(copy: Copy, expand: Callable[[str], str], source: Input | None) -> tuple[str | None, list[Selected]]:
-    if not copy.sources:
-        return None, []
-    if source is None:
-        raise BuildError("there is no context to copy from", hint="build.context is needed for COPY")
-    base: str | None = None
-    found: list[Selected] = []
-    for word in copy.sources:
-        name = expand(word)
+def _files(copy: Copy, offers: Sequence[Offer]) -> tuple[Picked, ...]:
+    found: list[Picked] = []
+    for offer in offers:
+        base: str | None = None
         if copy.parents:
-            base, selected = pivot(source.view, name)
+            base, selected = pivot(offer.tree.view, offer.word)
         else:
-            selected = select(source.view, name)
-        if not selected and not is_wildcard(name):
-            raise FileNotFoundError(name)
-        found += selected
-    if not found and not copy.heredocs and len(copy.sources) == 1 and not copy.parents:
-        raise FileNotFoundError(expand(copy.sources[0]))
-    return base, found
+            selected = select(offer.tree.view, offer.word)
+        found += [Picked(tree=offer.tree, selected=s, base=base, unpack=_unpacks(copy, offer, s)) for s in selected]
+    return tuple(found)
 
 
-def _names(source: Input | None, files: list[Selected], base: str | None, excluded: Callable[[str], bool] | None) -> list[list[str]]:
-    if source is None:
-        return []
-    named = []
-    for selected in files:
-        name = selected.node.name if base is not None else selected.name
-        kind = "d" if selected.node.is_directory else "f"
-        named.append([kind, "" if kind == "d" and base is None else name, fingerprint(source.view, selected.node, source.contents, excluded=excluded)])
-    return named
+def _unpacks(copy: Copy, offer: Offer, selected: Selected) -> bool:
+    if not copy.add or not selected.node.is_file or (copy.unpack is None and offer.remote) or copy.unpack is False:
+        return False
+    return is_archive(selected.node.path)
+
+
+def _name(picked: Picked, excluded: Callable[[str], bool] | None) -> list[object]:
+    node = picked.selected.node
+    name = node.name if picked.base is not None else "" if node.is_directory else picked.selected.name
+    return [picked.unpack, node.is_directory, name, fingerprint(picked.tree.view, node, picked.tree.contents, excluded=excluded)]
+
+
+def _free_of_base(image: View, target: str) -> bool:
+    """Whether a layer made without the base is the same: the target goes through no link and through plain directories of root's only."""
+    name = ""
+    for part in target.strip("/").split("/"):
+        name = f"{name}/{part}" if name else part
+        node = image.locate(name, follow=False).node
+        if node is None:
+            return True
+        if not node.is_directory or node.stat.st_mode & 0o7777 != 0o755 or node.stat.st_uid or node.stat.st_gid or attributes(node.path):
+            return False
+    return True
 
 
 def _excluded(patterns: tuple[str, ...]) -> Callable[[str], bool] | None:

@@ -8,14 +8,15 @@ from typing import TypeVar
 import anyio
 from anyio import to_thread
 
+from runtime.build import context as contexts
 from runtime.build import draft as drafts
-from runtime.build import platform
+from runtime.build import fetching, git, platform
 from runtime.build.builder import Builder
 from runtime.build.cache import key_of
 from runtime.build.contents import Contents, place
-from runtime.build.context import Context
 from runtime.build.ignore import of_context
 from runtime.build.inputs import Input
+from runtime.build.instructions import Copy
 from runtime.build.journal import Journal
 from runtime.build.request import BuildRequest
 from runtime.build.state import StageState
@@ -30,7 +31,7 @@ T = TypeVar("T")
 class Sources:
     """The inputs of one build."""
 
-    def __init__(self, builder: Builder, request: BuildRequest, context: Context, journal: Journal) -> None:
+    def __init__(self, builder: Builder, request: BuildRequest, context: contexts.Context, journal: Journal) -> None:
         self._builder = builder
         self._request = request
         self._context = context
@@ -67,7 +68,8 @@ class Sources:
 
     async def context(self, journal: Journal) -> Input:
         """The build's own context."""
-        return await self._once("", "[internal] load build context", lambda: self._directory("context", self._context.directory, self._context.dockerfile))
+        where = self._context
+        return await self._once("", "[internal] load build context", lambda: self._directory("context", where.directory, where.dockerfile))
 
     async def named(self, name: str, journal: Journal) -> Input:
         """A further context."""
@@ -76,7 +78,7 @@ class Sources:
             return await self.image(wanted.removeprefix("docker-image://"), journal)
         if wanted.startswith("oci-layout://"):
             return await self.image(await self._oci_layout(wanted.removeprefix("oci-layout://")), journal)
-        return await self._once(name, f"[context {name}] load from client", lambda: self._directory(name, self._context.fetch(wanted), None))
+        return await self._once(name, f"[context {name}] load from client", lambda: self._directory(name, contexts.fetch(wanted, self._builder.cache.root), None))
 
     def of_layers(self, title: str, key: str, layers: tuple[str, ...]) -> Input:
         """The files of a stage or image; digests of their contents are kept by ``key``."""
@@ -86,6 +88,22 @@ class Sources:
             contents = Contents(place(self._builder.cache.root, f"layers:{key}"))
             known = self._known[f"layers:{key}"] = Input(title=title, view=View(directories), layers=directories, contents=contents)
         return known
+
+    def repository(self, wanted: git.GitReference, copy: Copy) -> Input:
+        """A git repository's tree for ADD. Raises BuildError."""
+        found = git.checkout(wanted, self._builder.cache.root, keep_git_dir=copy.keep_git_dir)
+        if copy.checksum and not found.commit.startswith(copy.checksum):
+            raise BuildError(f"{wanted.url} is at {found.commit}, expected {copy.checksum}")
+        return self._tree(wanted.url, found.directory)
+
+    def download(self, url: str, checksum: str) -> tuple[str, Input]:
+        """(name, tree that holds it) of a downloaded file. Raises BuildError."""
+        found = fetching.fetch(url, self._builder.cache.root, checksum)
+        return found.name, self._tree(url, found.directory)
+
+    def _tree(self, title: str, directory: str) -> Input:
+        contents = Contents(place(self._builder.cache.root, directory))
+        return Input(title=title, view=View([directory], owner=(0, 0)), layers=(directory,), contents=contents, plain=False)
 
     async def _once(self, name: str, title: str, load: Callable[[], Input]) -> Input:
         async with self._lock:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 
 from anyio import to_thread
 
-from runtime.build import copies, flags, metadata, running, stubs
+from runtime.build import copies, flags, git, metadata, running, stubs
 from runtime.build.builder import Builder, Make
 from runtime.build.cache import CacheRecord, key_of
+from runtime.build.fetching import is_url
 from runtime.build.fingerprint import fingerprint
 from runtime.build.graph import source_stage
 from runtime.build.inputs import Input
@@ -59,7 +60,7 @@ class Steps:
                 case Run():
                     after, cached = await self._run(state, instruction, turn, step)
                 case Copy():
-                    after, cached = await self._copy(state, instruction, turn, step)
+                    after, cached = await self._copy(state, instruction, turn)
                 case Workdir():
                     after, cached = await self._workdir(state, instruction, turn)
         except Exception as error:
@@ -84,10 +85,10 @@ class Steps:
         after = replace(state, draft=state.draft.with_(WorkingDir=path))
         return _with_layer(after, key, record, f"WORKDIR {path}"), cached
 
-    async def _copy(self, state: StageState, copy: Copy, turn: Turn, step: Step) -> tuple[StageState, bool]:
-        source, copy = await self._copy_source(state, copy, turn, step)
+    async def _copy(self, state: StageState, copy: Copy, turn: Turn) -> tuple[StageState, bool]:
+        offers = await self._offers(state, copy, turn)
         lowers = self._builder.directories(state.layers)
-        plan = await to_thread.run_sync(copies.plan, state, copy, self._scope.expand(state), source, View(lowers))
+        plan = await to_thread.run_sync(copies.plan, state, copy, self._scope.expand(state), offers, View(lowers))
 
         async def make(_staging: str, upper: str) -> None:
             await to_thread.run_sync(copies.write, plan, upper, lowers)
@@ -95,14 +96,29 @@ class Steps:
         key = key_of(parent="" if plan.link else state.key, **plan.parts)
         created_by = f"{'ADD' if copy.add else 'COPY'} {' '.join([*copy.sources, copy.target])} # buildkit"
         record, cached = await self._builder.record(key, created_by, make, use_cache=self._use_cache(turn))
-        if source is not None:
-            await to_thread.run_sync(source.contents.save)
+        for contents in {id(offer.tree.contents): offer.tree.contents for offer in offers}.values():
+            await to_thread.run_sync(contents.save)
         return _with_layer(state, key_of(parent=state.key, link=key) if plan.link else key, record, created_by), cached
 
-    async def _copy_source(self, state: StageState, copy: Copy, turn: Turn, step: Step) -> tuple[Input | None, Copy]:
+    async def _offers(self, state: StageState, copy: Copy, turn: Turn) -> list[copies.Offer]:
+        expand = self._scope.expand(state)
+        words = [expand(word) for word in copy.sources]
         if copy.origin:
-            return await self._input(copy.origin, turn), copy
-        return (await self._sources.context(turn.journal) if copy.sources else None), copy
+            tree = await self._input(copy.origin, turn)
+            return [copies.Offer(word=word, tree=tree) for word in words]
+        return [await self._offer(word, copy, turn) for word in words]
+
+    async def _offer(self, word: str, copy: Copy, turn: Turn) -> copies.Offer:
+        repository = git.parse(word) if copy.add else None
+        if repository is not None:
+            tree = await to_thread.run_sync(self._sources.repository, repository, copy)
+            return copies.Offer(word="/", tree=tree, remote=True)
+        if copy.add and is_url(word):
+            name, tree = await to_thread.run_sync(self._sources.download, word, copy.checksum)
+            return copies.Offer(word=f"/{name}", tree=tree, remote=True)
+        if copy.checksum:
+            raise ValueError("--checksum is for URLs")
+        return copies.Offer(word=word, tree=await self._sources.context(turn.journal))
 
     async def _run(self, state: StageState, run: Run, turn: Turn, step: Step) -> tuple[StageState, bool]:
         self._check_entitlements(run)
@@ -123,6 +139,7 @@ class Steps:
         self, state: StageState, run: Run, what: running.RunCommand, mounts: tuple[RunMount, ...], inputs: Mapping[int, Input], step: Step
     ) -> Make:  # fmt: skip
         async def make(staging: str, upper: str) -> None:
+            os.mkdir(f"{staging}/root")
             lowers = self._builder.directories(state.layers)
             places = running.RunPlaces(staging=staging, upper=upper, lowers=lowers)
             prepared = await to_thread.run_sync(self._prepare, state, mounts, inputs, staging)

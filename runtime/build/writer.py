@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from runtime.build.fingerprint import attributes
 from runtime.build.modes import Mode
@@ -16,6 +16,7 @@ from runtime.build.view import Node, View
 from runtime.errors import BuildError
 
 _CHUNK = 1 << 20
+_WHITEOUT = ".wh."
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -48,6 +49,8 @@ class LayerWriter:
 
     def make_way(self, name: str) -> None:
         """Remove what an earlier part of this same layer put at ``name`` (a directory of the layers below may not be replaced)."""
+        if name.rpartition("/")[2].startswith(_WHITEOUT):
+            raise BuildError(f"/{name}: names that begin with {_WHITEOUT} mean removal in a layer and cannot be copied", hint="rename the file")
         path = self.host(name)
         try:
             found = os.lstat(path)
@@ -72,11 +75,19 @@ class LayerWriter:
 
     def content(self, name: str, data: bytes) -> None:
         """A regular file with given bytes."""
+        self.pieces(name, (data,))
+
+    def pieces(self, name: str, pieces: Iterable[bytes | memoryview]) -> None:
+        """A regular file with bytes that come in pieces."""
         self.make_way(name)
-        with open(os.open(self.host(name), _CREATE, 0o600), "wb", buffering=0) as file:
-            view = memoryview(data)
-            while view:
-                view = view[file.write(view) :]
+        with open(os.open(self.host(name), _CREATE, 0o600), "wb") as file:
+            for piece in pieces:
+                file.write(piece)
+
+    def replace_by_directory(self, name: str) -> None:
+        """An empty directory in place of what the layers below have at ``name``, which is none."""
+        os.mkdir(self.host(name), 0o755)
+        self._made.add(name)
 
     def is_empty(self) -> bool:
         """Whether nothing was written."""
