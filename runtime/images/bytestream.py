@@ -83,9 +83,13 @@ class Hashing:
         return f"sha256:{self._hash.hexdigest()}"
 
 
-def read_chunks(file: BinaryIO, size: int = CHUNK) -> Iterator[bytes]:
-    """A file's content in chunks."""
-    while chunk := file.read(size):
+def read_chunks(source: BinaryIO | Iterable[bytes], size: int = CHUNK) -> Iterator[bytes]:
+    """A file's content in chunks; what comes in chunks already is passed on."""
+    read = getattr(source, "read", None)
+    if read is None:
+        yield from source
+        return
+    while chunk := read(size):
         yield chunk
 
 
@@ -125,7 +129,7 @@ class ReadAhead:
                     return
                 self._queue.put(chunk)
             self._queue.put(None)
-        except BaseException as error:  # noqa: BLE001  # handed to the reader, who raises it
+        except BaseException as error:  # handed to the reader, who raises it
             self._queue.put(error)
 
     def _drain(self) -> None:

@@ -26,7 +26,7 @@ class _Inflater(Protocol):
 
 
 def kind_of(head: bytes) -> str:
-    """"gzip", "zstd" or "" for the first bytes of a stream."""
+    """ "gzip", "zstd" or "" for the first bytes of a stream."""
     if head.startswith(GZIP_MAGIC):
         return "gzip"
     return "zstd" if head.startswith(ZSTD_MAGIC) or (len(head) >= 4 and head[1:4] == b"\x2a\x4d\x18" and head[0] & 0xF0 == 0x50) else ""
@@ -97,7 +97,7 @@ def _unzstd(chunks: Iterable[bytes]) -> Iterator[bytes]:
         from compression import zstd
     else:
         from backports import zstd
-    options = {zstd.DecompressionParameter.window_log_max: 27}  # 128 MiB, what every registry client accepts
+    options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 27}  # 128 MiB, what every registry client accepts
     inflater = zstd.ZstdDecompressor(options=options)
     for chunk in chunks:
         data = chunk

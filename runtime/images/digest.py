@@ -30,4 +30,6 @@ def hex_of(digest: object, what: str = "digest") -> str:
 def check(data: bytes, digest: str, what: str) -> None:
     """Raise ImageError unless ``data`` has the digest."""
     if of(data) != digest:
-        raise ImageError(f"{what} does not match its digest: expected {digest}, got {of(data)}", hint="the content was damaged or exchanged on its way")
+        raise ImageError(
+            f"{what} does not match its digest: expected {digest}, got {of(data)}", hint="the content was damaged or exchanged on its way"
+        )

@@ -6,37 +6,27 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
-
-LayerStatus = Literal[
-    "Waiting", "Already exists", "Downloading", "Extracting", "Pull complete", "Preparing", "Pushing", "Pushed", "Layer already exists", "Mounted", "Retrying",
-]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LayerProgress:
-    """One layer (``id``: first 12 hex digits of its digest); ``current`` of ``total`` bytes, 0 when that says nothing."""
+class TransferEvent:
+    """A step of a layer, or a line about the image when ``id`` is "".
 
-    reference: str
-    id: str
-    status: LayerStatus
-    current: int = 0
-    total: int = 0
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageProgress:
-    """A line about the whole image: "Pulling from library/busybox", "Digest: sha256:…", "Status: …"."""
+    ``id`` is the first 12 hex digits of the layer's digest; ``status`` as Docker words it (Waiting, Downloading, Extracting, Pull complete,
+    Already exists, Preparing, Pushing, Pushed, Layer already exists, Mounted from …); ``current`` of ``total`` bytes, 0 when that says nothing.
+    """
 
     reference: str
     status: str
+    id: str = ""
+    current: int = 0
+    total: int = 0
 
 
-Progress = Callable[[LayerProgress | ImageProgress], None]
+Progress = Callable[[TransferEvent], None]
 
 
-class Cancelled(Exception):  # noqa: N818  # a control flow, as asyncio's
+class Cancelled(Exception):  # a control flow, as asyncio's
     """The caller gave up; nothing was published."""
 
 
@@ -52,14 +42,14 @@ class Reporter:
     def image(self, status: str) -> None:
         """Report a line about the image."""
         if self.progress:
-            self.progress(ImageProgress(reference=self.reference, status=status))
+            self.progress(TransferEvent(reference=self.reference, status=status))
 
-    def layer(self, digest: str, status: LayerStatus, current: int = 0, total: int = 0, detail: str = "") -> None:
+    def layer(self, digest: str, status: str, current: int = 0, total: int = 0) -> None:
         """Report a step of a layer."""
         if self.progress:
-            self.progress(LayerProgress(reference=self.reference, id=digest[7:19], status=status, current=current, total=total, detail=detail))
+            self.progress(TransferEvent(reference=self.reference, id=digest[7:19], status=status, current=current, total=total))
 
-    def bytes(self, digest: str, status: LayerStatus, current: int, total: int) -> None:
+    def bytes(self, digest: str, status: str, current: int, total: int) -> None:
         """Report bytes that moved; raises Cancelled when nobody wants them any more."""
         self.check()
         if self.progress:

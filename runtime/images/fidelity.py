@@ -78,5 +78,3 @@ def _names(root: bytes, below: bytes) -> Iterator[bytes]:
 def _is_whiteout(path: bytes) -> bool:
     held = os.lstat(path)
     return stat.S_ISCHR(held.st_mode) and held.st_rdev == 0
-
-

@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from runtime.images.layer import Layer
     from runtime.images.store import ImageStore
 
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "armv6l": "arm", "i686": "386", "riscv64": "riscv64", "ppc64le": "ppc64le", "s390x": "s390x"}
+_ARCHITECTURES = {
+    "x86_64": "amd64",
+    "aarch64": "arm64",
+    "armv7l": "arm",
+    "armv6l": "arm",
+    "i686": "386",
+    "riscv64": "riscv64",
+    "ppc64le": "ppc64le",
+    "s390x": "s390x",
+}
 _VARIANTS = {"armv7l": "v7", "armv6l": "v6", "aarch64": "v8"}
 
 
@@ -73,7 +82,8 @@ def encode(document: Mapping[str, object]) -> bytes:
 
 
 def commit(
-    store: ImageStore, upper: str, image_id: str, reference: str, *, changes: Sequence[str] = (), run: Mapping[str, object] | None = None, author: str = "", message: str = ""
+    store: ImageStore, upper: str, image_id: str, reference: str, *, changes: Sequence[str] = (),
+    run: Mapping[str, object] | None = None, author: str = "", message: str = ""
 ) -> ImageState:  # fmt: skip
     """A new image: ``image_id`` plus the overlay upper directory ``upper`` (the container should be paused) as one more layer.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from runtime import codec, store
@@ -17,6 +17,7 @@ from runtime.images import digest as digests
 from runtime.images.layer import Layer, Source
 from runtime.images.limits import DEFAULT, Limits
 
+Decompress = Callable[[Iterable[bytes]], Iterator[bytes]]
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
@@ -75,7 +76,10 @@ class LayerStore:
                 finally:
                     recorder.close()
                 if expected and hashing.digest != expected:
-                    raise ImageError(f"a layer does not match its diff id: expected {expected}, got {hashing.digest}", hint="pull or load the image again")
+                    raise ImageError(
+                        f"a layer does not match its diff id: expected {expected}, got {hashing.digest}",
+                        hint="pull or load the image again",
+                    )
                 layer = self._layer(hashing.digest, done.size, hashing.length, done.entries, done.replaced)
                 return self.publish(home, layer)
         finally:
@@ -155,7 +159,10 @@ class LayerStore:
         hashing = Hashing(assemble(self.home(diff_id), layer.replaced))
         yield from hashing
         if hashing.digest != diff_id:
-            raise ImageError(f"the layer {diff_id} was changed on disk", hint="remove the image and pull or load it again; `image verify` lists what is damaged")
+            raise ImageError(
+                f"the layer {diff_id} was changed on disk",
+                hint="remove the image and pull or load it again; `image verify` lists what is damaged",
+            )
 
     def require(self, diff_id: str) -> Layer:
         """``get`` that raises ImageError."""
@@ -225,7 +232,8 @@ def bounded(chunks: Iterable[bytes], decompress: Decompress, limits: Limits) -> 
         unpacked += len(chunk)
         if unpacked > limits.layer_bytes or (unpacked > limits.ratio_floor and unpacked > packed * limits.ratio):
             raise ImageError(
-                f"the layer unpacks from {packed} to more than {unpacked} bytes", hint="if this is meant, raise limits.ratio or limits.layer_bytes in registries.toml"
+                f"the layer unpacks from {packed} to more than {unpacked} bytes",
+                hint="if this is meant, raise limits.ratio or limits.layer_bytes in registries.toml"
             )  # fmt: skip
         yield chunk
 

@@ -17,7 +17,8 @@ from runtime.images import digest as digests
 from runtime.images.bytestream import ByteStream, Hashing, read_chunks
 from runtime.images.compression import decompressed
 from runtime.images.layers import bounded
-from runtime.images.platforms import Platform, choose, host_platform
+from runtime.images.limits import DEFAULT
+from runtime.images.platforms import choose, host_platform
 from runtime.images.reference import parse
 from runtime.images.tarstream import TarStream
 from runtime.images.tree import clean
@@ -39,7 +40,7 @@ class Spool:
 
     def path(self, name: str) -> str:
         """The file of ours that holds a member."""
-        found = self.members.get(os.fsdecode(clean(os.fsencode(name), _limits())))
+        found = self.members.get(os.fsdecode(clean(os.fsencode(name), DEFAULT)))
         if found is None:
             raise ImageError(f"the archive names {name!r}, which it does not hold", hint=_HINT)
         return found
@@ -82,7 +83,7 @@ def _spool(chunks: Iterator[bytes], home: str) -> Spool:
     for number, entry in enumerate(tar):
         if number >= _MAX_MEMBERS:
             raise ImageError(f"the archive has more than {_MAX_MEMBERS} members")
-        name = os.fsdecode(clean(entry.name, _limits()))
+        name = os.fsdecode(clean(entry.name, DEFAULT))
         if entry.kind == b"0" and entry.sparse is None:
             members[name] = f"{home}/{number}"
             with open(members[name], "xb", buffering=0) as file:
@@ -93,12 +94,6 @@ def _spool(chunks: Iterator[bytes], home: str) -> Spool:
             links[name] = os.path.normpath(os.path.join(base, os.fsdecode(entry.link)))
     members |= {name: members[target] for name, target in links.items() if target in members}
     return Spool(home=home, members=members)
-
-
-def _limits():  # type: ignore[no-untyped-def]
-    from runtime.images.limits import DEFAULT
-
-    return DEFAULT
 
 
 def _load_docker(store: ImageStore, spool: Spool) -> tuple[str, ...]:
@@ -152,7 +147,9 @@ def _load_described(store: ImageStore, spool: Spool, descriptor: Mapping[str, ob
 
 
 def _present(nested: list[object], spool: Spool) -> list[object]:
-    held = [d for d in nested if isinstance(d, dict) and digests.is_digest(d.get("digest")) and blob_name(d["digest"], "") in spool.members]
+    held: list[object] = [
+        d for d in nested if isinstance(d, dict) and digests.is_digest(d.get("digest")) and blob_name(d["digest"], "") in spool.members
+    ]
     return held or nested
 
 
@@ -180,7 +177,9 @@ def _check_blob(path: str, digest: str) -> None:
         for _ in hashing:
             pass
     if hashing.digest != digest:
-        raise ImageError(f"a layer of the archive does not match its digest: expected {digest}, got {hashing.digest}", hint="the archive is damaged")
+        raise ImageError(
+            f"a layer of the archive does not match its digest: expected {digest}, got {hashing.digest}", hint="the archive is damaged"
+        )
 
 
 def _names(descriptor: Mapping[str, object]) -> tuple[str, ...]:
@@ -199,6 +198,3 @@ def _json(raw: bytes, what: str) -> object:
         return json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise ImageError(f"{what} is not valid JSON: {str(error)[:200]}", hint=_HINT) from None
-
-
-__all__ = ["Platform", "Spool", "load"]

@@ -85,9 +85,7 @@ class Packer:
         yield from self._member(path, absolute, found, kind)
         if kind == stat.S_IFDIR:
             yield from self._directory(path)
-        if self._normalise and found.st_mtime_ns % 1_000_000_000 and kind != stat.S_IFDIR:
-            _cut_time(absolute, found)
-        elif self._normalise and kind == stat.S_IFDIR:
+        if self._normalise and found.st_mtime_ns % 1_000_000_000:
             _cut_time(absolute, found)
 
     def _member(self, path: bytes, absolute: bytes, found: os.stat_result, kind: int) -> Iterator[bytes]:
@@ -117,7 +115,9 @@ class Packer:
             while left:
                 data = file.read(min(left, CHUNK))
                 if not data:
-                    raise ImageError(f"{os.fsdecode(absolute)} became shorter while it was read", hint="something still writes there; stop it first")
+                    raise ImageError(
+                        f"{os.fsdecode(absolute)} became shorter while it was read", hint="something still writes there; stop it first"
+                    )
                 left -= len(data)
                 yield data
         self._recorder.file(path, 0, size)

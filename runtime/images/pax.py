@@ -55,7 +55,9 @@ def sparse_from_pax(pax: dict[bytes, bytes]) -> tuple[SparseMap | None, int | No
             raise ImageError("a sparse file's map is malformed")
         return SparseMap(tuple(zip(numbers[::2], numbers[1::2], strict=True))), _decimal(pax.get(b"GNU.sparse.size", b""))
     if b"GNU.sparse.size" in pax:
-        raise ImageError("a sparse file is stored in GNU's format 0.0, which no current tar writes", hint="write it with --sparse-version=1.0")
+        raise ImageError(
+            "a sparse file is stored in GNU's format 0.0, which no current tar writes", hint="write it with --sparse-version=1.0"
+        )
     return None, None
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from runtime.errors import ImageError, NotFound, RegistryError
 from runtime.images import config as configs
 from runtime.images import platforms, workers
-from runtime.images.events import Progress, Reporter
+from runtime.images.events import Progress, Reporter, TransferEvent
 from runtime.images.layer import Source
 from runtime.images.reference import Reference, parse
 from runtime.images.registry import blobs, manifests, settings
@@ -24,6 +24,8 @@ from runtime.state import ImageState
 
 if TYPE_CHECKING:
     from runtime.images.store import ImageStore
+
+PullEvent = TransferEvent
 
 
 def pull(
@@ -91,7 +93,10 @@ class _Pull:
         raw = b"".join(blobs.download(session, manifest.config.digest, _checked_size(manifest.config), lambda _: None))
         parsed = configs.parse(raw)
         if len(parsed.diff_ids) != len(manifest.layers):
-            raise ImageError(f"the image has {len(manifest.layers)} layers and {len(parsed.diff_ids)} diff ids", hint="the registry serves something malformed; refused")
+            raise ImageError(
+                f"the image has {len(manifest.layers)} layers and {len(parsed.diff_ids)} diff ids",
+                hint="the registry serves something malformed; refused",
+            )
         if parsed.os != "linux":
             raise ImageError(f"{self.name.familiar} is an image for {parsed.os}", hint="only Linux images run here")
         pairs = list(dict.fromkeys(zip(manifest.layers, parsed.diff_ids, strict=True)))
@@ -120,7 +125,7 @@ class _Pull:
         self.report.check()
         before = self.store.find(self.name.canonical)
         names = [f"{self.name.name}@{manifest.digest}", *([f"{self.name.name}:{self.name.tag}"] if self.name.tag else [])]
-        state = self.store.add_image(raw, diff_ids, names, manifests=dict.fromkeys((manifest.raw, manifest.top)))
+        state = self.store.add_image(raw, diff_ids, names, manifests=list(dict.fromkeys((manifest.raw, manifest.top))))
         newer = before is None or before.id != state.id
         self.report.image(f"Digest: {manifest.digest}")
         self.report.image(f"Status: {'Downloaded newer image' if newer else 'Image is up to date'} for {self.name.familiar}")
@@ -145,6 +150,3 @@ def remote_digest(reference: str) -> str:
         return found
     finally:
         transport.close()
-
-
-

@@ -43,7 +43,9 @@ def push(store: ImageStore, reference: str, *, progress: Progress | None = None,
     transport = Transport(settings.load())
     try:
         endpoint = endpoints(name.registry, transport, mirrors=False)[-1]
-        job = _Push(store, name, report, transport, Session(transport, endpoint, name.repository, "pull,push", wait=lambda s: _wait(report, s)))
+        job = _Push(
+            store, name, report, transport, Session(transport, endpoint, name.repository, "pull,push", wait=lambda s: _wait(report, s))
+        )
         return job.run()
     finally:
         transport.close()
@@ -68,7 +70,7 @@ class _Push:
         diff_ids = image.config.diff_ids
         for diff_id in dict.fromkeys(diff_ids):
             self.report.layer(diff_id, "Waiting")
-        jobs = [lambda d=diff_id: self._layer(d) for diff_id in dict.fromkeys(diff_ids)]  # type: ignore[misc]
+        jobs = [lambda d=diff_id: self._layer(d) for diff_id in dict.fromkeys(diff_ids)]
         workers.run(jobs, self.transport.settings.parallel, self.report.cancel)
         self.report.check()
         raw = self.store.raw_config(image.id)
@@ -83,7 +85,9 @@ class _Push:
         with files.locked(self.store.catalog.lock):
             self.store.catalog.write_manifest(manifest)
             info = self.store.catalog.info(image_id)
-            self.store.catalog.write_image(self.store.raw_config(image_id), ImageInfo(size=info.size, pulled_at=info.pulled_at, manifests=(digest,)))
+            self.store.catalog.write_image(
+                self.store.raw_config(image_id), ImageInfo(size=info.size, pulled_at=info.pulled_at, manifests=(digest,))
+            )
             self.store.catalog.write_references({f"{self.name.name}@{digest}": image_id})
 
     def _layer(self, diff_id: str) -> None:
@@ -110,7 +114,7 @@ class _Push:
             for repository in source.repositories:
                 registry, _, other = repository.partition("/")
                 if registry == self.name.registry and other != self.name.repository and blobs.mount(self.session, digest, other):
-                    self.report.layer(layer.diff_id, "Mounted", detail=other)
+                    self.report.layer(layer.diff_id, f"Mounted from {other}")
                     return _described(digest, source)
         return None
 
@@ -162,4 +166,3 @@ def _digests(layers: object) -> list[str]:
 
 def _described(digest: str, source: Source) -> Descriptor:
     return Descriptor(digest=digest, size=source.size, media_type=source.media_type)
-

@@ -47,7 +47,10 @@ def remove(store: ImageStore, reference: str, *, force: bool) -> Removed:
         last = not [n for n in mine if n not in going and "@" not in n]
         users = store.used_by().get(image.id, ())
         if last and users and not force:
-            raise InUse(f"the image {reference} is used by the container {', '.join(users[:5])}", hint="remove the container first, or use --force to untag only")
+            raise InUse(
+                f"the image {reference} is used by the container {', '.join(users[:5])}",
+                hint="remove the container first, or use --force to untag only",
+            )
         if last:
             going = mine
         store.catalog.write_references(dict.fromkeys(going))

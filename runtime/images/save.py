@@ -77,7 +77,12 @@ def _names(text: str, image: ImageState) -> list[Reference]:
 def _saved(store: ImageStore, image: ImageState, names: tuple[Reference, ...]) -> _Saved:
     raw = store.raw_config(image.id)
     layers = [{"mediaType": LAYER, "digest": d, "size": store.content.require(d).tar_size} for d in image.config.diff_ids]
-    manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": {"mediaType": CONFIG, "digest": image.id, "size": len(raw)}, "layers": layers}
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": {"mediaType": CONFIG, "digest": image.id, "size": len(raw)},
+        "layers": layers,
+    }
     return _Saved(image=image, names=names, config=raw, manifest=_dump(manifest))
 
 

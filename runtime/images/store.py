@@ -28,7 +28,7 @@ from runtime.state import ImageState
 from runtime.store import Paths
 
 if TYPE_CHECKING:
-    from runtime.images.maintenance import DiskUsage, Damage, Pruned
+    from runtime.images.maintenance import Damage, DiskUsage, Pruned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,10 @@ class ImageStore:
         """``find`` that raises NotFound."""
         found = self.find(reference)
         if found is None:
-            raise NotFound(f"no such image: {reference}", hint="`image ls` lists what is there; `image pull`, `load`, `import` or `bootstrap` brings one")
+            raise NotFound(
+                f"no such image: {reference}",
+                hint="`image ls` lists what is there; `image pull`, `load`, `import` or `bootstrap` brings one",
+            )
         return found
 
     def list(self) -> tuple[ImageState, ...]:
@@ -126,8 +129,7 @@ class ImageStore:
         self._implicit_lease()
         if isinstance(source, str):
             return self.content.add_directory(source, move=move)
-        chunks = read_chunks(source) if hasattr(source, "read") else source
-        return self.content.add_tar(chunks, expected)
+        return self.content.add_tar(read_chunks(source), expected)
 
     def add_image(
         self, config: bytes, layers: Sequence[Layer | str] | None = None, references: Sequence[str] = (), *, manifests: Sequence[bytes] = ()
@@ -140,7 +142,9 @@ class ImageStore:
         parsed = configs.parse(config)
         given = None if layers is None else tuple(item if isinstance(item, str) else item.diff_id for item in layers)
         if given is not None and given != parsed.diff_ids:
-            raise ImageError("the image's layers are not those that its configuration names", hint="rootfs.diff_ids must list them, lowest first")
+            raise ImageError(
+                "the image's layers are not those that its configuration names", hint="rootfs.diff_ids must list them, lowest first"
+            )
         names = [parse(reference).canonical for reference in references]
         held = {d: self.content.reuse(d) for d in parsed.diff_ids}
         missing = [d for d, layer in held.items() if layer is None]
@@ -220,7 +224,9 @@ class ImageStore:
 
     # --- in and out
 
-    def import_root(self, tar: BinaryIO | Iterable[bytes], reference: str = "", changes: Sequence[str] = (), message: str = "") -> ImageState:
+    def import_root(
+        self, tar: BinaryIO | Iterable[bytes], reference: str = "", changes: Sequence[str] = (), message: str = ""
+    ) -> ImageState:
         """An image of one layer out of a root file system's tar; ``changes`` are Dockerfile instructions (`docker import -c`)."""
         from runtime.images import importing
 

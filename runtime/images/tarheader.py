@@ -28,10 +28,26 @@ def header(
         prefix, short = b"", name[:100]
     if len(link) > 100:
         records.append((b"linkpath", link))
-    for key, value, limit in ((b"uid", uid, _MAX_OCTAL_8), (b"gid", gid, _MAX_OCTAL_8), (b"size", size, _MAX_OCTAL_12), (b"mtime", mtime, _MAX_OCTAL_12)):
+    for key, value, limit in (
+        (b"uid", uid, _MAX_OCTAL_8),
+        (b"gid", gid, _MAX_OCTAL_8),
+        (b"size", size, _MAX_OCTAL_12),
+        (b"mtime", mtime, _MAX_OCTAL_12),
+    ):
         if value > limit or value < 0:
             records.append((key, str(value).encode()))
-    block = _block(short, kind, mode, _fit(uid, _MAX_OCTAL_8), _fit(gid, _MAX_OCTAL_8), _fit(size, _MAX_OCTAL_12), _fit(mtime, _MAX_OCTAL_12), link, device, prefix)
+    block = _block(
+        short,
+        kind,
+        mode,
+        _fit(uid, _MAX_OCTAL_8),
+        _fit(gid, _MAX_OCTAL_8),
+        _fit(size, _MAX_OCTAL_12),
+        _fit(mtime, _MAX_OCTAL_12),
+        link,
+        device,
+        prefix,
+    )
     return (_pax(records) if records else b"") + block
 
 

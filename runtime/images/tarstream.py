@@ -189,7 +189,9 @@ class TarStream:
             self._left -= BLOCK
             self._raw(block)
             text += block
-            numbers = [_decimal(line) for line in text.split(b"\n")[:-1]][: 1 + 2 * (_decimal(text.split(b"\n")[0]) if b"\n" in text else 0)]
+            numbers = [_decimal(line) for line in text.split(b"\n")[:-1]][
+                : 1 + 2 * (_decimal(text.split(b"\n")[0]) if b"\n" in text else 0)
+            ]
         pairs = numbers[1:]
         return SparseMap(tuple(zip(pairs[::2], pairs[1::2], strict=True)))
 

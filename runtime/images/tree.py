@@ -125,7 +125,9 @@ class Tree:
                 continue
             budget -= 1
             if target.startswith(b"/") or budget < 0:
-                raise _refused(path, "goes through a symbolic link that leaves the layer" if budget >= 0 else "goes round in symbolic links")
+                raise _refused(
+                    path, "goes through a symbolic link that leaves the layer" if budget >= 0 else "goes round in symbolic links"
+                )
             parts = target.split(b"/") + parts
         return b"/".join(done)
 

@@ -72,7 +72,10 @@ class _Extraction:
         for entry in self._tar:
             self._result.entries += 1
             if self._result.entries > self._limits.entries:
-                raise ImageError(f"the layer has more than {self._limits.entries} entries", hint="raise limits.entries in registries.toml if this is meant")
+                raise ImageError(
+                    f"the layer has more than {self._limits.entries} entries",
+                    hint="raise limits.entries in registries.toml if this is meant",
+                )
             self._one(entry)
         for path, entry in sorted(self._directories.items(), reverse=True):
             self._finish_directory(path, entry)
@@ -210,7 +213,9 @@ class _Extraction:
             parent, name = self._tree.parent(path)
             os.link(source_name, name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
         except FileNotFoundError:
-            raise ImageError(f"layer entry {entry.shown()!r} is a hard link to {target[:200]!r}, which the layer does not hold", hint=_HOSTILE) from None
+            raise ImageError(
+                f"layer entry {entry.shown()!r} is a hard link to {target[:200]!r}, which the layer does not hold", hint=_HOSTILE
+            ) from None
         finally:
             os.close(source)
 
@@ -256,7 +261,9 @@ def _node_mode(entry: Entry) -> int:
     if entry.kind == b"3" and entry.device in _HARMLESS:
         return 0o020600
     what = "block" if entry.kind == b"4" else "character"
-    raise ImageError(f"layer entry {entry.shown()!r} is a device ({what} {entry.device[0]}:{entry.device[1]}) that no image may bring", hint=_HOSTILE)
+    raise ImageError(
+        f"layer entry {entry.shown()!r} is a device ({what} {entry.device[0]}:{entry.device[1]}) that no image may bring", hint=_HOSTILE
+    )
 
 
 def _set_xattrs(descriptor: int, entry: Entry) -> None:
@@ -264,7 +271,9 @@ def _set_xattrs(descriptor: int, entry: Entry) -> None:
         try:
             os.setxattr(descriptor, _xattr_name(key, entry), value)
         except OSError as error:
-            if error.errno != errno.ENOTSUP or key == b"security.capability":  # what this file system does not know is dropped, as Docker does
+            if (
+                error.errno != errno.ENOTSUP or key == b"security.capability"
+            ):  # what this file system does not know is dropped, as Docker does
                 raise
 
 

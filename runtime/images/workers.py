@@ -46,6 +46,6 @@ def _work(waiting: queue.SimpleQueue[Job], failures: list[BaseException], cancel
             return
         try:
             job()
-        except BaseException as error:  # noqa: BLE001  # raised by run()
+        except BaseException as error:  # raised by run()
             failures.append(error)
             cancel.set()

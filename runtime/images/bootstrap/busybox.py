@@ -24,7 +24,7 @@ _DIRECTORIES = {
     "bin": 0o755, "dev": 0o755, "etc": 0o755, "etc/network": 0o755, "home": 0o755, "lib": 0o755, "proc": 0o555, "root": 0o700, "sys": 0o555,
     "tmp": 0o1777, "usr": 0o755, "usr/bin": 0o755, "usr/sbin": 0o755, "var": 0o755, "var/spool": 0o755, "var/spool/mail": 0o755, "var/www": 0o755,
 }  # fmt: skip
-_PASSWD = """\
+_ACCOUNTS = """\
 root:x:0:0:root:/root:/bin/sh
 daemon:x:1:1:daemon:/usr/sbin:/bin/false
 bin:x:2:2:bin:/bin:/bin/false
@@ -63,7 +63,7 @@ netdev:x:82:
 users:x:100:
 nobody:x:65534:
 """
-_SHADOW = "".join(f"{line.split(':')[0]}:*::0:::::\n" for line in _PASSWD.splitlines())
+_SHADOW = "".join(f"{line.split(':')[0]}:*::0:::::\n" for line in _ACCOUNTS.splitlines())
 
 
 def bootstrap(store: ImageStore, reference: Reference, tell: Report) -> ImageState:
@@ -90,7 +90,12 @@ def _tree(root: str, binary: str) -> int:
     for applet in _applets(binary):
         os.symlink("busybox", f"{root}/bin/{applet}")
     os.symlink("/bin/env", f"{root}/usr/bin/env")
-    for name, text, mode in (("passwd", _PASSWD, 0o644), ("group", _GROUP, 0o644), ("shadow", _SHADOW, 0o640), ("nsswitch.conf", "hosts: files dns\n", 0o644)):
+    for name, text, mode in (
+        ("passwd", _ACCOUNTS, 0o644),
+        ("group", _GROUP, 0o644),
+        ("shadow", _SHADOW, 0o640),
+        ("nsswitch.conf", "hosts: files dns\n", 0o644),
+    ):
         with open(f"{root}/etc/{name}", "w", encoding="utf-8") as file:
             file.write(text)
         os.chmod(f"{root}/etc/{name}", mode)
@@ -116,11 +121,15 @@ def _binary(scratch: str, tell: Report) -> str:
 
 def _downloaded(scratch: str) -> str:
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
-        raise Unsupported("there is no static busybox on this host", hint="install the package busybox-static (or your distribution's name for it)")
+        raise Unsupported(
+            "there is no static busybox on this host", hint="install the package busybox-static (or your distribution's name for it)"
+        )
     command = "apt-get download -q busybox-static && dpkg-deb -x ./*.deb out"
-    done = subprocess.run(["sh", "-c", command], cwd=scratch, capture_output=True, text=True, check=False, timeout=120)  # noqa: S607
+    done = subprocess.run(["sh", "-c", command], cwd=scratch, capture_output=True, text=True, check=False, timeout=120)
     if done.returncode:
-        raise ImageError(f"busybox-static could not be fetched: {done.stderr.strip()[-300:]}", hint="apt-get update && apt-get install busybox-static")
+        raise ImageError(
+            f"busybox-static could not be fetched: {done.stderr.strip()[-300:]}", hint="apt-get update && apt-get install busybox-static"
+        )
     return next(p for p in (f"{scratch}/out/bin/busybox", f"{scratch}/out/usr/bin/busybox") if os.path.exists(p))
 
 

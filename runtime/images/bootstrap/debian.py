@@ -49,7 +49,9 @@ def _debootstrap(suite: Suite, root: str, tell: Report) -> None:
     elif shutil.which("debootstrap"):
         _run(_plain_debootstrap(suite, root), suite, tell)
     else:
-        raise Unsupported("neither mmdebstrap nor debootstrap is installed", hint="apt-get install mmdebstrap, or `image import` a root file system")
+        raise Unsupported(
+            "neither mmdebstrap nor debootstrap is installed", hint="apt-get install mmdebstrap, or `image import` a root file system"
+        )
 
 
 def _mmdebstrap(suite: Suite, root: str) -> list[str]:
@@ -74,17 +76,24 @@ def _apt_settings(*, for_image: bool) -> Sequence[tuple[str, str]]:
     """The host's settings that its mirror needs; an image keeps those about the archive, not the way to it."""
     if not shutil.which("apt-config"):
         return ()
-    done = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=False, timeout=30)  # noqa: S607
+    done = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=False, timeout=30)
     pairs = [(key, value.strip('"; ')) for key, _, value in (line.partition(" ") for line in done.stdout.splitlines())]
     wanted = _INHERITED[:2] if for_image else _INHERITED
     return tuple((key, value) for key, value in pairs if key in wanted and value)
 
 
 def _run(command: Sequence[str], suite: Suite, tell: Report) -> None:
-    environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive", "SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH", "0")}
+    environment = {
+        **os.environ,
+        "LC_ALL": "C",
+        "DEBIAN_FRONTEND": "noninteractive",
+        "SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH", "0"),
+    }
     environment["PATH"] = environment.get("PATH", "") + ":/usr/sbin:/sbin"
     tail: deque[str] = deque(maxlen=12)
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as child:
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as child:
         try:
             for line in child.stdout or ():
                 tail.append(line.rstrip())

@@ -26,7 +26,8 @@ _POLICY = "#!/bin/sh\n# no service starts while packages are installed: there is
 _STATE = (
     "var/lib/apt/lists/*", "var/cache/apt/*.bin", "var/cache/apt/archives/*", "var/cache/ldconfig/aux-cache", "var/cache/debconf/*-old",
     "var/lib/dpkg/*-old", "var/log/apt/*", "var/log/dpkg.log", "var/log/bootstrap.log", "var/log/alternatives.log", "var/lib/dbus/machine-id",
-    "var/lib/systemd/random-seed", "var/lib/systemd/catalog/database", "etc/hostname", "etc/resolv.conf", "etc/.pwd.lock", "etc/*-", "run/*", "tmp/*", "var/tmp/*",
+    "var/lib/systemd/random-seed", "var/lib/systemd/catalog/database", "etc/hostname", "etc/resolv.conf", "etc/.pwd.lock", "etc/*-",
+    "run/*", "tmp/*", "var/tmp/*",
     "etc/apt/apt.conf.d/99mmdebstrap", "etc/dpkg/dpkg.cfg.d/99mmdebstrap", "etc/apt/sources.list", "etc/apt/sources.list.d/*",
     "usr/lib/python3*/__pycache__", "etc/ssl/certs/java/cacerts",
 )  # fmt: skip
@@ -73,7 +74,9 @@ def _slim(root: str) -> None:
                         _remove(f"{path}/{inner}")
             else:
                 _remove(path)
-    lines = [f"path-exclude /usr/share/{name}/*\n" + ("path-include /usr/share/doc/*/copyright\n" if name == "doc" else "") for name in _EXCLUDED]
+    lines = [
+        f"path-exclude /usr/share/{name}/*\n" + ("path-include /usr/share/doc/*/copyright\n" if name == "doc" else "") for name in _EXCLUDED
+    ]
     _write(f"{root}/etc/dpkg/dpkg.cfg.d/docker", "".join(lines))
 
 

@@ -52,7 +52,9 @@ def suite_of(reference: Reference, mirror: str = "") -> Suite:
     word = reference.tag.removesuffix("-slim")
     name = (_DEBIAN if distribution == "debian" else _UBUNTU).get(word, word)
     if not name.isalpha():
-        raise ImageError(f"{reference.familiar}: {reference.tag!r} is not a suite", hint="use the suite's name, as debian:bookworm-slim or ubuntu:noble")
+        raise ImageError(
+            f"{reference.familiar}: {reference.tag!r} is not a suite", hint="use the suite's name, as debian:bookworm-slim or ubuntu:noble"
+        )
     slim = reference.tag.endswith("-slim")
     return Suite(distribution=distribution, name=name, slim=slim, sources=_sources(distribution, name, mirror))
 

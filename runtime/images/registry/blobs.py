@@ -30,7 +30,9 @@ def download(session: Session, digest: str, size: int, moved: Moved) -> Iterator
                 hashing.update(chunk)
                 offset += len(chunk)
                 if offset > size:
-                    raise ImageError(f"{what} is longer than the {size} bytes of its manifest", hint="the registry serves something else; refused")
+                    raise ImageError(
+                        f"{what} is longer than the {size} bytes of its manifest", hint="the registry serves something else; refused"
+                    )
                 moved(offset)
                 yield chunk
         except HTTPError as error:
@@ -42,7 +44,10 @@ def download(session: Session, digest: str, size: int, moved: Moved) -> Iterator
         tried = 1 if offset > before else tried + 1
         session.give_up_or_wait(tried, message, what)
     if f"sha256:{hashing.hexdigest()}" != digest:
-        raise ImageError(f"{what} does not match its digest: got sha256:{hashing.hexdigest()}", hint="the content was damaged or exchanged on its way; nothing of it was kept")
+        raise ImageError(
+            f"{what} does not match its digest: got sha256:{hashing.hexdigest()}",
+            hint="the content was damaged or exchanged on its way; nothing of it was kept",
+        )
 
 
 def _from(session: Session, digest: str, offset: int, size: int, what: str) -> Iterator[bytes]:
@@ -86,7 +91,13 @@ def mount(session: Session, digest: str, source: str) -> bool:
     """Take the blob over from another repository of the same registry; False when the registry will not."""
     session.add_scope(source)
     query = urlencode({"mount": digest, "from": source})
-    response = session.request("POST", session.url(f"blobs/uploads/?{query}"), headers={"Content-Length": "0"}, expected=(201, 202, 401, 403, 404), what=f"blob {digest[:19]}")
+    response = session.request(
+        "POST",
+        session.url(f"blobs/uploads/?{query}"),
+        headers={"Content-Length": "0"},
+        expected=(201, 202, 401, 403, 404),
+        what=f"blob {digest[:19]}",
+    )
     finish(response)
     if response.status == 202:
         _cancel(session, response)
@@ -166,7 +177,9 @@ def _resume(session: Session, location: str, what: str) -> tuple[int, str]:
     end = response.headers.get("Range", "").rpartition("-")[2]
     if response.status in (404, 405):
         return 0, _begin(session, what)
-    return (int(end) + 1 if end.isdigit() and end != "0" else 0), _location(session, response, what) if response.headers.get("Location") else location
+    return (int(end) + 1 if end.isdigit() and end != "0" else 0), _location(session, response, what) if response.headers.get(
+        "Location"
+    ) else location
 
 
 def _finish(session: Session, location: str, digest: str, what: str) -> None:

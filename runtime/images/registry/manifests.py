@@ -28,7 +28,8 @@ _MANIFESTS = (OCI_MANIFEST, DOCKER_MANIFEST)
 _CONFIGS = (OCI_CONFIG, DOCKER_CONFIG)
 _SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1"
 _LAYERS = (
-    OCI_LAYER, f"{OCI_LAYER}+gzip", f"{OCI_LAYER}+zstd", DOCKER_LAYER, "application/vnd.docker.image.rootfs.diff.tar", "application/vnd.docker.image.rootfs.diff.tar.zstd",
+    OCI_LAYER, f"{OCI_LAYER}+gzip", f"{OCI_LAYER}+zstd", DOCKER_LAYER, "application/vnd.docker.image.rootfs.diff.tar",
+    "application/vnd.docker.image.rootfs.diff.tar.zstd",
     "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", "application/vnd.oci.image.layer.nondistributable.v1.tar",
     "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
 )  # fmt: skip
@@ -61,7 +62,9 @@ class Manifest:
 
 def head(session: Session, target: str) -> str:
     """The digest a tag names at the moment; "" when the registry does not say."""
-    response = session.request("HEAD", session.url(f"manifests/{target}"), headers={"Accept": _ACCEPT}, what=f"{session.repository}:{target}")
+    response = session.request(
+        "HEAD", session.url(f"manifests/{target}"), headers={"Accept": _ACCEPT}, what=f"{session.repository}:{target}"
+    )
     finish(response)
     found = response.headers.get("Docker-Content-Digest", "")
     return found if digests.is_digest(found) else ""
@@ -87,7 +90,9 @@ def fetch(session: Session, target: str, platform: platforms.Platform, limits: L
 def _get(session: Session, target: str, promised: str, limits: Limits) -> tuple[bytes, Mapping[str, object]]:
     separator = "@" if target.startswith("sha256:") else ":"
     what = f"{session.repository}{separator}{target}"
-    raw, headers = session.document("GET", session.url(f"manifests/{target}"), headers={"Accept": _ACCEPT}, limit=limits.manifest, what=what)
+    raw, headers = session.document(
+        "GET", session.url(f"manifests/{target}"), headers={"Accept": _ACCEPT}, limit=limits.manifest, what=what
+    )
     _check_digest(raw, target, headers.get("Docker-Content-Digest", ""), what)
     document = configs.document(raw, f"the manifest {what}")
     _check_kind(document, headers.get("Content-Type", "").partition(";")[0].strip(), promised, what)
@@ -106,7 +111,10 @@ def _check_digest(raw: bytes, target: str, told: str, what: str) -> None:
 def _check_kind(document: Mapping[str, object], served: str, promised: str, what: str) -> None:
     own = document.get("mediaType") or served
     if document.get("schemaVersion") != 2 or str(own).startswith(_SCHEMA_1):
-        raise ImageError(f"{what} is a manifest of schema version {document.get('schemaVersion')!r:.20}, which nobody writes any more", hint="push the image again with a current tool")
+        raise ImageError(
+            f"{what} is a manifest of schema version {document.get('schemaVersion')!r:.20}, which nobody writes any more",
+            hint="push the image again with a current tool",
+        )
     if "manifests" in document and ("layers" in document or "config" in document):
         raise ImageError(f"the manifest {what} is an index and an image at once", hint=_HINT)
     expected = _INDEXES if "manifests" in document else _MANIFESTS
@@ -120,7 +128,10 @@ def _manifest(raw: bytes, top: bytes, document: Mapping[str, object], limits: Li
     if not isinstance(layers, list):
         raise ImageError("the manifest is malformed: 'layers' is not a list", hint=_HINT)
     if len(layers) > limits.layers:
-        raise ImageError(f"the image has {len(layers)} layers; more than {limits.layers} are refused", hint="raise limits.layers in registries.toml if this is meant")
+        raise ImageError(
+            f"the image has {len(layers)} layers; more than {limits.layers} are refused",
+            hint="raise limits.layers in registries.toml if this is meant",
+        )
     return Manifest(
         raw=raw, top=top, config=descriptor(document.get("config"), _CONFIGS, "the configuration"),
         layers=tuple(descriptor(layer, _LAYERS, "a layer") for layer in layers),
@@ -136,14 +147,24 @@ def descriptor(found: object, kinds: Sequence[str], what: str) -> Descriptor:
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise ImageError(f"the manifest is malformed: {what} has the size {size!r:.40}", hint=_HINT)
     if media_type not in kinds:
-        raise ImageError(f"{what} is of media type {media_type!r:.100}, which is none of a container image's", hint="artifacts, charts and encrypted layers cannot be run")
-    return Descriptor(digest=found["digest"], size=size, media_type=media_type)
+        raise ImageError(
+            f"{what} is of media type {media_type!r:.100}, which is none of a container image's",
+            hint="artifacts, charts and encrypted layers cannot be run",
+        )
+    return Descriptor(digest=str(found["digest"]), size=size, media_type=str(media_type))
 
 
 def put(session: Session, target: str, raw: bytes, media_type: str) -> str:
     """Publish a manifest under a tag or digest; returns its digest."""
     headers = {"Content-Type": media_type, "Content-Length": str(len(raw))}
-    response = session.request("PUT", session.url(f"manifests/{target}"), headers=headers, body=lambda: raw, expected=(201, 202), what=f"{session.repository}:{target}")
+    response = session.request(
+        "PUT",
+        session.url(f"manifests/{target}"),
+        headers=headers,
+        body=lambda: raw,
+        expected=(201, 202),
+        what=f"{session.repository}:{target}",
+    )
     finish(response)
     told = response.headers.get("Docker-Content-Digest", "")
     if told and told != digests.of(raw):

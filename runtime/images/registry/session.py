@@ -52,7 +52,8 @@ class Session:
     """Requests below ``/v2/<repository>/``. ``wait`` sleeps (seconds) and raises when the caller gave up."""
 
     def __init__(
-        self, transport: Transport, endpoint: Endpoint, repository: str, actions: str, *, wait: Callable[[float], None] = time.sleep, credential: Credential | None = None
+        self, transport: Transport, endpoint: Endpoint, repository: str, actions: str, *,
+        wait: Callable[[float], None] = time.sleep, credential: Credential | None = None
     ) -> None:  # fmt: skip
         self.transport = transport
         self.endpoint = endpoint
@@ -78,7 +79,8 @@ class Session:
         return f"{self._base or self._probe()}/v2/{middle}{path}"
 
     def request(
-        self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: Callable[[], Body] | None = None, expected: tuple[int, ...] = (200,), what: str = ""
+        self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: Callable[[], Body] | None = None,
+        expected: tuple[int, ...] = (200,), what: str = ""
     ) -> urllib3.BaseHTTPResponse:  # fmt: skip
         """Send until it succeeds, is refused, or attempts run out; a 401 is answered with a token once. ``body`` makes a fresh body per try.
 
@@ -117,7 +119,9 @@ class Session:
             raise HTTPError(f"status {response.status}")
         raise self.refused(response, what)
 
-    def document(self, method: str, url: str, *, headers: Mapping[str, str] | None = None, limit: int = _MAX_DOCUMENT, what: str = "") -> tuple[bytes, Mapping[str, str]]:
+    def document(
+        self, method: str, url: str, *, headers: Mapping[str, str] | None = None, limit: int = _MAX_DOCUMENT, what: str = ""
+    ) -> tuple[bytes, Mapping[str, str]]:
         """A small body and its headers; the body is read again from the start when the connection breaks."""
         for attempt in range(1, self.transport.settings.attempts + 1):
             response = self.request(method, url, headers=headers, what=what)
@@ -130,7 +134,10 @@ class Session:
                 response.release_conn()
             if len(data) > limit:
                 response.close()
-                raise RegistryError(f"{what or url} has more than {limit} bytes", hint="no real manifest or configuration is that large; this one is refused")
+                raise RegistryError(
+                    f"{what or url} has more than {limit} bytes",
+                    hint="no real manifest or configuration is that large; this one is refused",
+                )
             return data, response.headers
         raise RegistryError(f"{what or url} could not be read from {self.endpoint.host}")
 
@@ -145,12 +152,18 @@ class Session:
         match response.status:
             case 401 | 403:
                 return RegistryError(
-                    f"{self.endpoint.host} denies access to {subject}{told}", hint=f"pycompose login {self.endpoint.host}, if the repository exists and you may use it"
+                    f"{self.endpoint.host} denies access to {subject}{told}",
+                    hint=f"pycompose login {self.endpoint.host}, if the repository exists and you may use it"
                 )  # fmt: skip
             case 404:
-                return RegistryError(f"{subject} is not found at {self.endpoint.host}{told}", hint="check the name, the tag and the registry's host")
+                return RegistryError(
+                    f"{subject} is not found at {self.endpoint.host}{told}", hint="check the name, the tag and the registry's host"
+                )
             case 429:
-                return RegistryError(f"{self.endpoint.host} limits how often you may pull{told}", hint="wait, log in (pycompose login), or configure a mirror")
+                return RegistryError(
+                    f"{self.endpoint.host} limits how often you may pull{told}",
+                    hint="wait, log in (pycompose login), or configure a mirror",
+                )
             case status:
                 return RegistryError(f"{self.endpoint.host} answered {status} for {subject}{told}")
 
@@ -177,8 +190,14 @@ class Session:
                 return response
             finish(response)
             following = urljoin(url, location)
-            if urlsplit(following).scheme != "https" and urlsplit(url).scheme == "https" and not self.transport.settings.of(self.endpoint.host).insecure:
-                raise RegistryError(f"{self.endpoint.host} redirects from https to {following[:100]}", hint="refused: the way there can be listened to")
+            if (
+                urlsplit(following).scheme != "https"
+                and urlsplit(url).scheme == "https"
+                and not self.transport.settings.of(self.endpoint.host).insecure
+            ):
+                raise RegistryError(
+                    f"{self.endpoint.host} redirects from https to {following[:100]}", hint="refused: the way there can be listened to"
+                )
             if urlsplit(following)[:2] != urlsplit(url)[:2]:
                 headers.pop("Authorization", None)
             url = following
@@ -190,7 +209,7 @@ class Session:
             if response is not None:
                 raise self.refused(response, what)
             raise RegistryError(f"{message}{about}", hint=f"tried {tried} times; is the registry up, and the network?")
-        delay = min(0.2 * 2**tried, 15.0) * random.uniform(0.8, 1.2)  # noqa: S311  # jitter, not a secret
+        delay = min(0.2 * 2**tried, 15.0) * random.uniform(0.8, 1.2)  # jitter, not a secret
         if response is not None:
             asked = _retry_after(response)
             if asked > _MAX_WAIT:
@@ -239,7 +258,10 @@ class Session:
         parts = urlsplit(url)
         insecure = self.transport.settings.of(self.endpoint.host).insecure or is_loopback(parts.netloc)
         if parts.scheme != "https" and not (parts.scheme == "http" and insecure):
-            raise RegistryError(f"{self.endpoint.host} names an authorization server without TLS: {url[:100]}", hint="refused: your password would be readable on its way")
+            raise RegistryError(
+                f"{self.endpoint.host} names an authorization server without TLS: {url[:100]}",
+                hint="refused: your password would be readable on its way",
+            )
         for attempt in range(1, self.transport.settings.attempts + 1):
             try:
                 response = self.transport.open(method, url, headers, body, host=self.endpoint.host)
@@ -252,7 +274,8 @@ class Session:
                 continue
             if response.status != 200:
                 raise RegistryError(
-                    f"{parts.netloc} gives no token for {self.endpoint.host} (status {response.status})", hint=f"wrong user or password? pycompose login {self.endpoint.host}"
+                    f"{parts.netloc} gives no token for {self.endpoint.host} (status {response.status})",
+                    hint=f"wrong user or password? pycompose login {self.endpoint.host}"
                 )  # fmt: skip
             return _token_in(data, parts.netloc)
         raise RegistryError(f"the authorization server {parts.netloc} gives no token")

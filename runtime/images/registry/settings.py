@@ -103,7 +103,9 @@ def _registry(host: str, values: object) -> RegistrySettings:
     mirrors = found.pop("mirrors", [])
     for mirror in mirrors if isinstance(mirrors, list) else []:
         if not isinstance(mirror, str) or not mirror.startswith(("http://", "https://")):
-            raise RegistryError(f'registries.toml: registry."{host}".mirrors: {mirror!r} is not a URL', hint='mirrors = ["https://mirror.example"]')
+            raise RegistryError(
+                f'registries.toml: registry."{host}".mirrors: {mirror!r} is not a URL', hint='mirrors = ["https://mirror.example"]'
+            )
     return RegistrySettings(mirrors=tuple(mirrors), **found)  # type: ignore[arg-type]
 
 

@@ -6,7 +6,7 @@ import ssl
 import threading
 import urllib.request
 from collections.abc import Iterable, Mapping
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import urllib3
 from urllib3.exceptions import HTTPError, SSLError
@@ -72,7 +72,7 @@ class Transport:
         parts = urlsplit(proxy)
         headers = {}
         if parts.username:
-            secret = f"{urllib.request.unquote(parts.username)}:{urllib.request.unquote(parts.password or '')}"
+            secret = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             headers = urllib3.make_headers(proxy_basic_auth=secret)
         return urllib3.ProxyManager(proxy, num_pools=16, maxsize=8, ssl_context=context, proxy_headers=headers)
 
@@ -95,7 +95,9 @@ def _context(found: RegistrySettings) -> ssl.SSLContext:
         if found.client_cert:
             context.load_cert_chain(found.client_cert, found.client_key or None)
     except (OSError, ssl.SSLError) as error:
-        raise RegistryError(f"{found.ca or found.client_cert}: {error}", hint="registries.toml or /etc/docker/certs.d names a PEM file that cannot be read") from None
+        raise RegistryError(
+            f"{found.ca or found.client_cert}: {error}", hint="registries.toml or /etc/docker/certs.d names a PEM file that cannot be read"
+        ) from None
     if found.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -113,7 +115,7 @@ def _proxy(scheme: str, netloc: str) -> str:
 
 def is_loopback(netloc: str) -> bool:
     """Whether a host is this machine by name or address (Docker trusts plain HTTP there)."""
-    name = netloc.rpartition(":")[0] if netloc.count(":") == 1 or netloc.startswith("[") and "]:" in netloc else netloc
+    name = netloc.rpartition(":")[0] if netloc.count(":") == 1 or (netloc.startswith("[") and "]:" in netloc) else netloc
     return name == "localhost" or name == "[::1]" or (name.startswith("127.") and name.replace(".", "").isdigit())
 
 
