@@ -1,0 +1,209 @@
+"""``config`` (``convert``): the project as it was understood, in canonical form, or one aspect of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from compose.cli import output
+from compose.cli.group import Command
+from compose.cli.options import GlobalOptions
+from compose.errors import ComposeError, LoadError, UsageError
+
+if TYPE_CHECKING:
+    from compose.loader import Loaded, LoadOptions
+    from compose.model import Project
+
+_LISTS = ("services", "volumes", "networks", "models", "profiles", "images", "variables", "environment")
+
+
+@click.command(cls=Command, name="config")
+@click.argument("services", nargs=-1, metavar="[SERVICE...]")
+@click.option("--environment", "what", flag_value="environment", help="Print environment used for interpolation.")
+@click.option("--explain", "explain_path", metavar="PATH", help="Say where a value comes from (such as services.web.environment.DB_HOST).")
+@click.option("--format", "form", type=click.Choice(["yaml", "json"]), help="Format the output (and, as json, errors). Values: [yaml | json]")
+@click.option("--hash", "hashed", metavar="SERVICES", help="Print the service config hash, one per line ('*' for all).")
+@click.option("--images", "what", flag_value="images", help="Print the image names, one per line.")
+@click.option("--lock-image-digests", is_flag=True, help="Produces an override file with image digests")
+@click.option("--models", "what", flag_value="models", help="Print the model names, one per line.")
+@click.option("--networks", "what", flag_value="networks", help="Print the network names, one per line.")
+@click.option("--no-consistency", is_flag=True, help="Don't check model consistency - warning: may produce invalid Compose output")
+@click.option("--no-env-resolution", is_flag=True, help="Don't resolve service env files")
+@click.option("--no-interpolate", is_flag=True, help="Don't interpolate environment variables")
+@click.option("--no-normalize", is_flag=True, help="Don't normalize compose model")
+@click.option("--no-path-resolution", is_flag=True, help="Don't resolve file paths")
+@click.option("-o", "--output", "target", metavar="FILE", help="Save to file (default to stdout)")
+@click.option("--profiles", "what", flag_value="profiles", help="Print the profile names, one per line.")
+@click.option("-q", "--quiet", is_flag=True, help="Only validate the configuration, don't print anything")
+@click.option("--resolve-image-digests", is_flag=True, help="Pin image tags to digests")
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of Compose files (for editors).")
+@click.option("--services", "what", flag_value="services", help="Print the service names, one per line.")
+@click.option("--variables", "what", flag_value="variables", help="Print model variables and default values.")
+@click.option("--volumes", "what", flag_value="volumes", help="Print the volume names, one per line.")
+@click.pass_obj
+def config(options: GlobalOptions, services: tuple[str, ...], form: str | None, target: str | None, **said: object) -> None:
+    """Parse, resolve and render compose file in canonical format."""
+    if form == "json":
+        output.configure(ansi=options.ansi, json=True)
+    text = _schema() if said["schema"] else _text(options, services, form or "yaml", said)
+    if said["quiet"]:
+        return
+    if target:
+        with open(target, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(text)
+    else:
+        output.write(text)
+
+
+def _text(options: GlobalOptions, services: tuple[str, ...], form: str, said: dict[str, object]) -> str:
+    """What the flags ask for."""
+    from compose.loader import load_tree
+
+    if said["what"] == "variables":
+        return _variables(options, form)
+    interpolate = not said["no_interpolate"]
+    if services and not interpolate:
+        output.warn("services are ignored with --no-interpolate")
+        services = ()
+    loaded = load_tree(_load_options(options, services, said))
+    output.warn_all(loaded.work.warnings)
+    if said["explain_path"]:
+        from compose.loader.explain import explain
+
+        return explain(loaded, str(said["explain_path"]))
+    if said["hashed"] is not None:
+        return _hashes(loaded, str(said["hashed"]))
+    if said["what"]:
+        return "".join(f"{line}\n" for line in _VIEWS[str(said["what"])](loaded))
+    if said["lock_image_digests"] or said["resolve_image_digests"]:
+        _pin(loaded, only=bool(said["lock_image_digests"]))
+    if said["quiet"]:
+        return ""
+    return _document(loaded, form, interpolate=interpolate, everything=not interpolate)
+
+
+def _load_options(options: GlobalOptions, services: tuple[str, ...], said: dict[str, object]) -> LoadOptions:
+    from compose.loader import LoadOptions
+
+    return LoadOptions(
+        files=options.files,
+        project_name=options.project_name,
+        project_directory=options.project_directory,
+        env_files=options.env_files,
+        profiles=options.profiles,
+        services=() if said["what"] in ("services", "profiles") else services,
+        all_resources=options.all_resources or bool(said["no_interpolate"]),
+        compatibility=options.compatibility,
+        interpolate=not said["no_interpolate"],
+        normalize=not said["no_normalize"],
+        resolve_paths=not said["no_path_resolution"],
+        consistency=not said["no_consistency"] and not said["no_interpolate"],
+        resolve_environment=not said["no_env_resolution"] and not said["no_interpolate"],
+        explain=bool(said["explain_path"]),
+    )
+
+
+def _document(loaded: Loaded, form: str, *, interpolate: bool, everything: bool) -> str:
+    from compose import render
+
+    names: Sequence[str] | set[str] = loaded.on
+    services = loaded.tree.get("services")
+    if everything and isinstance(services, dict):
+        names = set(services)
+    shown = render.document(loaded.tree, names, as_json=form == "json")
+    if not interpolate:
+        shown = render.alphabetical(shown)
+    return render.as_json(shown, escape=interpolate) if form == "json" else render.as_yaml(shown, escape=interpolate)
+
+
+def _project(loaded: Loaded) -> Project:
+    from compose.loader.project import project
+
+    return project(loaded)
+
+
+def _names(section: str) -> Callable[[Loaded], list[str]]:
+    def names(loaded: Loaded) -> list[str]:
+        resources = loaded.tree.get(section)
+        return sorted(resources) if isinstance(resources, dict) else []
+
+    return names
+
+
+def _services(loaded: Loaded) -> list[str]:
+    return sorted(loaded.on)
+
+
+def _models(loaded: Loaded) -> list[str]:
+    return sorted({model.model for model in _project(loaded).models.values()})
+
+
+def _profiles(loaded: Loaded) -> list[str]:
+    project = _project(loaded)
+    return sorted({p for s in (*project.services.values(), *project.disabled_services.values()) for p in s.profiles})
+
+
+def _images(loaded: Loaded) -> list[str]:
+    project = _project(loaded)
+    return sorted({s.image or f"{project.name}-{s.name}" for s in project.services.values() if not s.provider})
+
+
+def _environment(loaded: Loaded) -> list[str]:
+    return [f"{key}={value}" for key, value in sorted(loaded.place.environment.items())]
+
+
+_VIEWS: dict[str, Callable[[Loaded], list[str]]] = {
+    "services": _services, "volumes": _names("volumes"), "networks": _names("networks"), "models": _models, "profiles": _profiles,
+    "images": _images, "environment": _environment,
+}
+
+
+def _hashes(loaded: Loaded, wanted: str) -> str:
+    from compose.convert import config_hash
+
+    project = _project(loaded)
+    names = sorted(project.services) if wanted in ("*", "") else [name.strip() for name in wanted.split(",") if name.strip()]
+    for name in names:
+        if name not in project.services:
+            raise UsageError(f"no such service: {name}")
+    return "".join(f"{name} {config_hash(project.services[name], project)}\n" for name in names)
+
+
+def _variables(options: GlobalOptions, form: str) -> str:
+    """The variables that the files mention, with defaults, as a table or as JSON."""
+    from compose.loader.variables import mentioned
+
+    said = dict.fromkeys(("what", "no_normalize", "no_path_resolution", "no_consistency", "no_env_resolution", "explain_path"), None)
+    found = mentioned(_load_options(options, (), {**said, "no_interpolate": True}))
+    if form == "json":
+        import json
+
+        shown = {v.name: {"Name": v.name, "DefaultValue": v.default, "PresenceValue": v.alternate, "Required": v.required} for v in found}
+        return json.dumps(shown, indent=4, ensure_ascii=False) + "\n"
+    rows = [("NAME", "REQUIRED", "DEFAULT VALUE", "ALTERNATE VALUE"), *((v.name, str(v.required).lower(), v.default, v.alternate) for v in found)]
+    widths = [max(20, *(len(row[i]) + 4 for row in rows)) for i in range(3)]
+    return "".join("".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)) + row[3] + "\n" for row in rows)
+
+
+def _schema() -> str:
+    import json
+
+    from compose.schema.project import json_schema
+
+    return json.dumps(json_schema(), indent=2) + "\n"
+
+
+def _pin(loaded: Loaded, *, only: bool) -> None:
+    """Replace image tags by digests, as the registry has them; ``only`` leaves nothing else."""
+    try:
+        from runtime.engine import resolve_digests  # type: ignore[attr-defined, unused-ignore]
+    except ImportError:
+        raise ComposeError("this build of pycompose cannot ask a registry for digests") from None
+    from compose.loader.pin import pin
+
+    pin(loaded, resolve_digests, only=only)
+
+
+__all__ = ["LoadError", "config"]

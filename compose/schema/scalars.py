@@ -1,0 +1,234 @@
+"""Scalar attributes: texts, flags, numbers, sizes, durations, file modes. Runs in the command's process."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from compose.schema.base import Plain, Reading, Type, nearest, one_of, shown
+from compose.schema.numbers import duration_text, float_text, parse_duration, parse_size, single
+from compose.schema.tree import Origin, Timestamp, Value
+
+_WORDS = {"true": True, "y": True, "yes": True, "on": True, "false": False, "n": False, "no": False, "off": False}
+_INTEGER = re.compile(r"[-+]?[0-9]+")
+_EXPRESSION: Plain = r"\$"
+
+
+@dataclass(frozen=True, slots=True)
+class Text(Type):
+    """A string; ``enum`` lists what it may be, ``pattern`` must be found in it, ``numbers`` are taken as their text."""
+
+    enum: tuple[str, ...] = ()
+    pattern: str = ""
+    numbers: bool = False
+    says: str = ""
+
+    def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
+        if type(value) is not str:
+            if self.numbers and isinstance(value, (int, float)) and not isinstance(value, bool):
+                return text_of(value)
+            raise reading.wrong("a string or a number" if self.numbers else "a string", value, origin)
+        if self.enum and value not in self.enum and not reading.undecided(value):
+            close = nearest(value, self.enum)
+            allowed = ", ".join(self.enum)
+            raise reading.reject(f"must be one of {allowed}, but is {value!r}", origin, hint=f"did you mean {close!r}?" if close else None)
+        if self.pattern and not re.search(self.pattern, value) and not reading.undecided(value):
+            raise reading.reject(f"{value!r} is not {self.says}", origin)
+        return value
+
+    def schema(self) -> dict[str, Plain]:
+        result: dict[str, Plain] = {"type": ["string", "number"] if self.numbers else "string"}
+        if self.enum:
+            result = one_of({"enum": list(self.enum)}, {"type": "string", "pattern": _EXPRESSION})
+        elif self.pattern:
+            result = one_of({"type": "string", "pattern": self.pattern}, {"type": "string", "pattern": _EXPRESSION})
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class Flag(Type):
+    """A boolean, or a string that becomes one (after interpolation); ``strict`` takes no strings in a schema check."""
+
+    unset: bool = False
+
+    def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
+        if isinstance(value, bool):
+            return value
+        if type(value) is str:
+            if reading.undecided(value):
+                return value
+            word = value.lower()
+            if word in _WORDS:
+                if word not in ("true", "false"):
+                    right = "true" if _WORDS[word] else "false"
+                    reading.warnings.append(f"{value!r} for boolean is not supported by YAML 1.2, please use `{right}`")
+                return _WORDS[word]
+            raise reading.reject(f"invalid boolean: {value!r}", origin, hint="write true or false")
+        raise reading.wrong("a boolean", value, origin, hint="write true or false")
+
+    def schema(self) -> dict[str, Plain]:
+        return {"type": ["boolean", "string"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Integer(Type):
+    """A whole number; ``text`` also takes its digits in a string."""
+
+    least: int | None = None
+    most: int | None = None
+    text: bool = True
+
+    def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
+        if type(value) is str and self.text:
+            if reading.undecided(value):
+                return value
+            if not _INTEGER.fullmatch(value):
+                raise reading.reject(f"invalid whole number: {value!r}", origin)
+            value = int(value)
+        if type(value) is float and value.is_integer() and abs(value) < 2**63:
+            value = int(value)
+        if type(value) is not int:
+            raise reading.wrong("a whole number", value, origin)
+        if (self.least is not None and value < self.least) or (self.most is not None and value > self.most):
+            bounds = f"between {self.least} and {self.most}" if self.most is not None else f"greater than or equal to {self.least}"
+            raise reading.reject(f"must be {bounds}, but is {value}", origin)
+        if not -(2**63) <= value < 2**63:
+            raise reading.reject(f"{value} does not fit in 64 bits", origin)
+        return value
+
+    def schema(self) -> dict[str, Plain]:
+        number: dict[str, Plain] = {"type": "integer"}
+        if self.least is not None:
+            number["minimum"] = self.least
+        if self.most is not None:
+            number["maximum"] = self.most
+        return one_of(number, {"type": "string"}) if self.text else number
+
+
+@dataclass(frozen=True, slots=True)
+class Decimal(Type):
+    """A number kept in single precision, as Compose does; ``quoted`` is shown as a string (``deploy`` CPUs are numbers in YAML too)."""
+
+    def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
+        if type(value) is str:
+            if reading.undecided(value):
+                return value
+            try:
+                return single(float(value.replace("_", "x")))
+            except ValueError:
+                raise reading.reject(f"invalid number: {value!r}", origin) from None
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return single(float(value))
+        raise reading.wrong("a number", value, origin)
+
+    def show(self, value: Value, json: bool) -> Plain:
+        return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 1e6 else value  # type: ignore[return-value]
+
+    def schema(self) -> dict[str, Plain]:
+        return {"type": ["number", "string"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Size(Type):
+    """Bytes: a number, or a string such as ``64m`` (powers of 1024). Kept in bytes, shown as a string of digits."""
+
+    only_text: bool = False
+    least: int | None = None
+
+    def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
+        if type(value) is str:
+            if reading.undecided(value):
+                return value
+            try:
+                return parse_size(value)
+            except ValueError as e:
+                raise reading.reject(str(e), origin, hint="a number with b, k, m or g, such as 64m") from None
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and not self.only_text:
+            if self.least is not None and value < self.least:
+                raise reading.reject(f"must be greater than or equal to {self.least}, but is {shown(value)}", origin)
+            return int(value)
+        raise reading.wrong("a string such as 64m" if self.only_text else "a number of bytes or a string such as 64m", value, origin)
+
+    def show(self, value: Value, json: bool) -> Plain:
+        return str(value)
+
+    def schema(self) -> dict[str, Plain]:
+        return {"type": "string" if self.only_text else ["number", "string"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Duration(Type):
+    """A span of time such as ``1m30s``. Kept in nanoseconds, shown as Go writes it."""
+
+    def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
+        if type(value) is not str:
+            raise reading.wrong("a string such as 1m30s", value, origin, hint=f"{value}s means {value} seconds" if type(value) is int else None)
+        if reading.undecided(value):
+            return value
+        try:
+            return parse_duration(value)
+        except ValueError as e:
+            raise reading.reject(str(e), origin, hint="numbers with a unit each: w d h m s ms us ns, such as 1m30s") from None
+
+    def show(self, value: Value, json: bool) -> Plain:
+        return duration_text(value) if isinstance(value, int) else str(value)
+
+    def schema(self) -> dict[str, Plain]:
+        return {"type": "string"}
+
+
+@dataclass(frozen=True, slots=True)
+class Mode(Type):
+    """File permissions: a number (write 0440 for octal) or a string of octal digits; shown as ``"0440"`` unless ``plain``."""
+
+    def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
+        if type(value) is str:
+            if reading.undecided(value):
+                return value
+            try:
+                return int(value.removeprefix("0o") if value.isascii() and "_" not in value else "x", 8)
+            except ValueError:
+                raise reading.reject(f"invalid mode: {value!r}", origin, hint="octal digits, such as 0440") from None
+        if type(value) is int:
+            return value
+        raise reading.wrong("octal permissions, such as 0440", value, origin)
+
+    def show(self, value: Value, json: bool) -> Plain:
+        return f"0{value:o}" if isinstance(value, int) else str(value)
+
+    def empty(self, value: Value) -> bool:
+        return value is None
+
+    def schema(self) -> dict[str, Plain]:
+        return {"type": ["number", "string"]}
+
+
+@dataclass(frozen=True, slots=True)
+class FlagText(Type):
+    """A boolean or a string, kept as a string (``provenance``, ``sbom``)."""
+
+    def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
+        if isinstance(value, bool):
+            return shown(value)
+        if type(value) is str:
+            return value
+        raise reading.wrong("a string or a boolean", value, origin)
+
+    def schema(self) -> dict[str, Plain]:
+        return {"type": ["string", "boolean"]}
+
+
+def text_of(value: Value) -> str:
+    """A scalar as the text that a container or a label gets."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return float_text(value)
+    return str(value)
+
+
+def is_scalar(value: Value) -> bool:
+    """Whether ``value`` may stand for a text: a string, number or boolean, but not a date."""
+    return isinstance(value, (str, int, float, bool)) and not isinstance(value, Timestamp)
