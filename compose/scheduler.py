@@ -6,30 +6,30 @@ raised then, naming all. Cancelling (Ctrl-C) begins nothing more; the engine's m
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import fields
-from functools import cache
+from collections.abc import Callable, Mapping
 from heapq import heappop, heappush
-from typing import cast, get_args
 
 import anyio
 from anyio.abc import TaskGroup
 
+from compose.dispatch import Dispatch, Performer
 from compose.errors import StepFailed
 from compose.events import Event, StepDone, StepError, StepSkipped, StepStarted
-from compose.plan import Await, AwaitContainer, Barrier, Operation, Plan, Step
+from compose.plan import Await, AwaitContainer, Barrier, Plan, Step
 
 Report = Callable[[Event], None]
 
 
-async def execute(plan: Plan, engine: object, report: Report, *, parallel: int | None = None) -> None:
+async def execute(
+    plan: Plan, engine: object, report: Report, *, parallel: int | None = None, instead: Mapping[type, Performer] | None = None
+) -> None:
     """Carry out ``plan``; ``engine`` has one async method per operation. ``parallel`` caps operations under way (None or below 1: no cap).
 
+    ``instead`` carries out operations of a kind in another way than by the engine's method (builds, which need the whole project).
     Raises StepFailed for the first failure, after everything that could still be done was done.
     """
-    execution = _Execution(plan, engine, report, parallel if parallel and parallel > 0 else None)
+    execution = _Execution(plan, Dispatch(engine, instead or {}), report, parallel if parallel and parallel > 0 else None)
     try:
         async with anyio.create_task_group() as group:
             execution.begin(group)
@@ -38,18 +38,12 @@ async def execute(plan: Plan, engine: object, report: Report, *, parallel: int |
     execution.raise_failures()
 
 
-@cache
-def methods() -> dict[type, tuple[str, tuple[str, ...]]]:
-    """Operation → the engine's method, and the arguments it takes: the operation's name in snake case, and its fields."""
-    return {kind: (_snake_case(kind.__name__), tuple(f.name for f in fields(kind))) for kind in get_args(Operation)}
-
-
 class _Execution:
     """One plan under way: who waits for whom, who may begin, who failed."""
 
-    def __init__(self, plan: Plan, engine: object, report: Report, limit: int | None) -> None:
+    def __init__(self, plan: Plan, dispatch: Dispatch, report: Report, limit: int | None) -> None:
         self.plan = plan
-        self.engine = engine
+        self.dispatch = dispatch
         self.report = report
         self.limit = limit
         self.running = 0
@@ -119,7 +113,7 @@ class _Execution:
         if not isinstance(step.operation, Barrier):
             self.report(StepStarted(step=step))
             began = time.perf_counter()
-            await _call(self.engine, step.operation)
+            await self.dispatch.perform(step.operation)
             self.report(StepDone(step=step, seconds=time.perf_counter() - began))
         self.ended.add(step.id)
 
@@ -142,12 +136,6 @@ class _Execution:
                     self._push(after)
 
 
-async def _call(engine: object, operation: Operation) -> None:
-    name, arguments = methods()[type(operation)]
-    method = cast("Callable[..., Awaitable[None]]", getattr(engine, name))
-    await method(**{a: getattr(operation, a) for a in arguments})
-
-
 def _message(step: Step, error: Exception) -> str:
     """What is said of a failure; a dependency that does not get healthy is said to be one, as Docker Compose does."""
     text = str(getattr(error, "message", "") or error) or type(error).__name__
@@ -155,7 +143,3 @@ def _message(step: Step, error: Exception) -> str:
     if isinstance(operation, AwaitContainer) and operation.condition is Await.HEALTHY:
         return f"dependency failed to start: {text}"
     return text
-
-
-def _snake_case(name: str) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
+from itertools import chain
 
 from compose.errors import PlanError
 from runtime.network import ipam
-from runtime.spec import ContainerSpec, NetworkSpec, PortSpec
+from runtime.spec import ContainerSpec, NetworkSpec, PortSpec, SubnetSpec
 from runtime.state import Snapshot
 
 _ANY_ADDRESS = ("", "0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
@@ -19,6 +20,7 @@ class AddressBook:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._leased = {name: dict(state.leases) for name, state in snapshot.networks.items()}
+        self._free: dict[str, Iterator[str]] = {}
 
     def forget(self, network: str) -> None:
         """The network is made anew: nothing is leased on it."""
@@ -42,9 +44,23 @@ class AddressBook:
         if subnet is None:
             return None
         leased = self._leased.setdefault(network.name, {})
-        address = ipam.choose_address(subnet, leased)
+        key = f"{network.name} {subnet.subnet}"
+        if key not in self._free:
+            self._free[key] = _addresses(subnet)
+        address = next((a for a in self._free[key] if a not in leased), None) or ipam.choose_address(subnet, leased)
         leased[address] = container
         return address
+
+
+def _addresses(subnet: SubnetSpec) -> Iterator[str]:
+    """What ``ipam.choose_address`` would choose, one after the other, without beginning at the first address each time."""
+    network, pool = ip_network(subnet.subnet), ip_network(subnet.ip_range or subnet.subnet)
+    barred = {int(ip_address(a)) for a in (*subnet.reserved, *filter(None, [subnet.gateway]))}
+    if network.num_addresses > 2:
+        barred |= {int(network.network_address), *([int(network.broadcast_address)] if network.version == 4 else ())}
+    kind = type(network.network_address)
+    numbers = range(int(pool.network_address), int(pool.broadcast_address) + 1)
+    return (str(kind(n)) for n in numbers if n not in barred)
 
 
 def canonical_address(text: str, where: str) -> str:
@@ -99,7 +115,7 @@ class PortBook:
     def random(self, protocol: str, address: str, origin: str, seed: str, before: PortSpec | None) -> int:
         """A free ephemeral port; the one the replaced container had, when it is still free."""
         candidates = self._candidates(f"{self._nonce}{seed}{origin}")
-        for port in (before.host_port, *candidates) if before else candidates:
+        for port in chain((before.host_port,), candidates) if before else candidates:
             if self.free(protocol, port, address):
                 self._use(protocol, port, address)
                 return port

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from compose import graph
 from compose.convert.books import AddressBook, PortBook
 from compose.convert.surroundings import Surroundings
 from compose.intent import Up
@@ -93,6 +94,7 @@ class Convergence:
         self.volume_specs: dict[str, VolumeSpec] = {}
         self.replicas: dict[str, list[Replica]] = {}
         self.removed: list[Replica] = []
+        self._tied: dict[str, list[str]] | None = None
         self.creates: dict[str, str] = {}
         self.started: dict[str, str] = {}
 
@@ -104,6 +106,15 @@ class Convergence:
     def renewed_networks(self) -> list[tuple[str, NetworkSpec]]:
         """Networks made anew, by key."""
         return [(k, self.at.networks[k]) for k, c in self.networks.items() if c is Change.RENEW]
+
+    def tied(self, name: str) -> list[str]:
+        """Services of the scope that restart with ``name``, or live in its containers' namespaces."""
+        if self._tied is None:
+            self._tied = {}
+            for service in self.scope:
+                for other in {*(n for n, d in graph.dependencies(service).items() if d.restart), *graph.donors(service)}:
+                    self._tied.setdefault(other, []).append(service.name)
+        return self._tied.get(name, [])
 
     def key(self, container: ContainerState) -> str:
         """What the steps of a container that is there are called after."""

@@ -52,8 +52,11 @@ def _keep(work: Convergence, replica: Replica) -> None:
 
 def _name_freed(work: Convergence, name: str) -> list[str]:
     """The steps that remove whoever has a name that somebody else is to get."""
+    holders = [c for c in work.snapshot.containers if c.spec.name == name]
+    if not holders:
+        return []
     leaving = work.leaving()
-    holders = [c for c in work.snapshot.containers if c.spec.name == name and c.spec.id in leaving]
+    holders = [c for c in holders if c.spec.id in leaving]
     replaced = {r.current.spec.id for r in work.all_replicas() if r.current and r.action is Action.REPLACE}
     return [f"{work.key(c)}.old.remove" if c.spec.id in replaced else f"{work.key(c)}.remove" for c in holders]
 
@@ -89,7 +92,7 @@ def _replace(work: Convergence, replica: Replica) -> None:
         removed = _remove_old(work, replica, current, (created,))
     else:
         created = _create(work, replica, temporary, _needs(work, replica), ("Recreate", ""))
-        removed = _remove_old(work, replica, current, (created, *_stop(work, replica, (created,))))
+        removed = _remove_old(work, replica, current, _stop(work, replica, (created,)) or (created,))
     work.draft.add(
         f"{replica.key}.rename",
         RenameContainer(container=replica.id, name=replica.name),
@@ -118,14 +121,8 @@ def _stop(work: Convergence, replica: Replica, after: Iterable[str] = ()) -> tup
 
 
 def _stops_of_dependents(work: Convergence, replica: Replica) -> list[str]:
-    found = []
-    for service in work.scope:
-        dependency = graph.dependencies(service).get(replica.service.name)
-        tied = dependency is not None and (dependency.restart or replica.service.name in graph.donors(service))
-        for other in work.replicas.get(service.name, ()) if tied else ():
-            if other.running and (other.bounce or other.action is Action.REPLACE):
-                found.append(f"{other.key}.stop")
-    return found
+    tied = (other for name in work.tied(replica.service.name) for other in work.replicas.get(name, ()))
+    return [f"{other.key}.stop" for other in tied if other.running and (other.bounce or other.action is Action.REPLACE)]
 
 
 def _remove_old(work: Convergence, replica: Replica, current: ContainerState, after: Iterable[str]) -> str:

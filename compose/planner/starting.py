@@ -32,18 +32,23 @@ class Before:
 
 def start(work: Convergence) -> None:
     """Write the steps of the second half; with ``no_start`` only what ran before runs again."""
-    ready = work.draft.barrier("created", "nothing starts before all is made")
+    starts = {n: [r for r in work.replicas.get(n, ()) if _must_start(work, r)] for n in work.order}
+    ready = work.draft.barrier("created", "nothing starts before all is made") if any(starts.values()) else ()
     for service in work.scope:
-        replicas = work.replicas.get(service.name, [])
+        replicas, starting = work.replicas.get(service.name, []), starts[service.name]
         before = conditions(work, service) if not work.intent.no_start else Before()
-        starting = [r for r in replicas if _must_start(work, r)]
         if starting:
             _start_service(work, service, starting, Before([*ready, *before.after], before.after_any))
-        for replica in replicas:
-            if replica.action is Action.KEEP and replica not in starting and replica.running:
-                work.draft.note(draft.resource(replica.name), "Running")
+        if work.roles[service.name] is not Role.FOLLOWER:
+            _note_running(work, replicas, starting)
     if work.intent.wait and not work.intent.no_start:
         _wait_for_all(work)
+
+
+def _note_running(work: Convergence, replicas: list[Replica], starting: list[Replica]) -> None:
+    for replica in replicas:
+        if replica.action is Action.KEEP and replica not in starting and replica.running:
+            work.draft.note(draft.resource(replica.name), "Running")
 
 
 def _must_start(work: Convergence, replica: Replica) -> bool:
