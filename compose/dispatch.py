@@ -6,12 +6,12 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import fields
 from functools import cache
-from typing import Any, cast, get_args
+from typing import cast, get_args
 
 from compose.plan import Operation, RunHook, RunProvider
 from runtime.spec import ExecSpec
 
-Performer = Callable[[Any], Awaitable[object]]
+Performer = Callable[..., Awaitable[object]]
 
 
 class Dispatch:

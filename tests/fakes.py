@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 
 import anyio
 
-from compose.model import Build, Hook, Provider
+from compose.model import Build
 from compose.plan import Await
 from runtime.errors import Conflict, InUse, NotFound, RuntimeFailure
-from runtime.spec import ContainerSpec, EndpointSpec, ImageConfig, NetworkSpec, VolumeMount, VolumeSpec
+from runtime.spec import ContainerSpec, EndpointSpec, ExecSpec, ImageConfig, NetworkSpec, VolumeMount, VolumeSpec
 from runtime.state import ContainerState, Health, HealthState, ImageState, NetworkState, ProcessState, Snapshot, Status, VolumeState
 
 
@@ -186,10 +186,10 @@ class FakeEngine:
         if problem:
             self.warnings.append(f"optional dependency failed to start: {problem}")
 
-    async def run_hook(self, container: str, service: str, kind: str, hook: Hook) -> None:
-        await self._enter(kind, f"{service} {' '.join(hook.command)}")
+    async def run_hook(self, container: str, service: str, kind: str, process: ExecSpec) -> None:
+        await self._enter(kind, f"{service} {' '.join(process.argv)}")
 
-    async def run_provider(self, project: str, service: str, provider: Provider, command: str) -> None:
+    async def run_provider(self, project: str, service: str, program: str, options: Mapping[str, object], command: str) -> None:
         await self._enter(f"provider-{command}", service)
 
     def _unmet(self, state: ContainerState, condition: Await) -> str:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import assert_never
 
 from compose.intent import Create, Down, ImageIntent, Intent, Kill, Pause, Restart, Rm, Run, Scale, Start, Stop, Unpause, Up
@@ -79,11 +80,11 @@ def neighbour_names(project: Project) -> tuple[str, ...]:
     return images.neighbour_names(project)
 
 
-def with_provider_variables(project: Project, service: str, variables: dict[str, str], raw: dict[str, str]) -> Project:
-    """The project with what a provider said in the environment of the services that depend on it."""
+def with_provider_variables(project: Project, service: str, variables: Mapping[str, str]) -> Project:
+    """The project with what a provider set in the environment of the services that depend on it."""
     from compose.planner import images
 
-    return images.with_provider_variables(project, service, variables, raw)
+    return images.with_provider_variables(project, service, variables)
 
 
 def one_off(made: Plan) -> ContainerSpec:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from compose import graph
@@ -64,15 +64,11 @@ def neighbour_names(project: Project) -> tuple[str, ...]:
     return tuple(found)
 
 
-def with_provider_variables(project: Project, service: str, variables: dict[str, str], raw: dict[str, str]) -> Project:
-    """The project with what a provider said (``setenv``, ``rawsetenv``) in the environment of every service that depends on it."""
-    prefix = f"{service.upper().replace('-', '_')}_"
-    added = {f"{prefix}{k}": v for k, v in variables.items()} | raw
-    changed = {
-        n: replace(s, environment={**s.environment, **added}) if service in graph.dependencies(s) else s
-        for n, s in project.services.items()
-    }
-    return replace(project, services=changed)
+def with_provider_variables(project: Project, service: str, variables: Mapping[str, str]) -> Project:
+    """The project with what a provider set (names complete) in the environment of every service that depends on it."""
+    below = {n: s for n, s in project.services.items() if service in graph.dependencies(s)}
+    changed = {n: replace(s, environment={**s.environment, **variables}) for n, s in below.items()}
+    return replace(project, services={**project.services, **changed})
 
 
 def _needed(project: Project, asked: tuple[str, ...], *, no_deps: bool) -> tuple[Project, list[Service]]:
