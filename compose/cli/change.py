@@ -58,12 +58,13 @@ def carry_out(change: Change) -> Plan:
         return _once(change)
 
 
-def images(options: GlobalOptions, project: Project, intent: ImageIntent, *, title: str, quiet: bool = False) -> Plan:
-    """The first stage: pull and build what the intent needs."""
+def images(options: GlobalOptions, project: Project, intent: ImageIntent, *, title: str, quiet: bool = False) -> Project:
+    """The first stage: pull and build what the intent needs; returns the project with what providers said in it."""
     plan = planner.plan_images(project, observed(project, intent, compatibility=options.compatibility), intent)
     output.warn_all(plan.warnings)
-    _perform(options, plan, title, quiet=quiet)
-    return plan
+    for service, variables in _perform(options, project, plan, title, quiet=quiet).items():
+        project = planner.with_provider_variables(project, service, {}, variables)
+    return project
 
 
 def observed(project: Project, intent: Intent | ImageIntent, *, compatibility: bool = False) -> Snapshot:
@@ -78,35 +79,47 @@ def observed(project: Project, intent: Intent | ImageIntent, *, compatibility: b
 
 
 def _once(change: Change) -> Plan:
-    intent = change.intent
+    intent, project = change.intent, change.project
     if isinstance(intent, Up | Create | Scale | Run):
-        images(change.options, change.project, intent, title=change.title, quiet=change.quiet_images or change.quiet)
-    snapshot = observed(change.project, intent, compatibility=change.options.compatibility)
-    plan = planner.plan(change.project, snapshot, intent)
+        project = images(change.options, project, intent, title=change.title, quiet=change.quiet_images or change.quiet)
+    snapshot = observed(project, intent, compatibility=change.options.compatibility)
+    plan = planner.plan(project, snapshot, intent)
     if plan.questions and isinstance(intent, Up | Create) and not change.options.dry_run:
         agreed = frozenset(q.subject for q in plan.questions if output.confirm(q.text))
-        plan = planner.plan(change.project, snapshot, replace(intent, agreed=agreed)) if agreed else plan
+        plan = planner.plan(project, snapshot, replace(intent, agreed=agreed)) if agreed else plan
     output.warn_all(plan.warnings)
     change.planned(snapshot, plan)
-    _perform(change.options, plan, change.title, quiet=change.quiet, muted=change.muted, watch=change.watch)
+    _perform(change.options, project, plan, change.title, quiet=change.quiet, muted=change.muted, watch=change.watch)
     return plan
 
 
+def perform(options: GlobalOptions, project: Project, plan: Plan, title: str, *, quiet: bool = False) -> None:
+    """Carry a finished plan out; the caller holds the project's lock when it must."""
+    _perform(options, project, plan, title, quiet=quiet)
+
+
 def _perform(
-    options: GlobalOptions, plan: Plan, title: str, *, quiet: bool, muted: frozenset[str] = frozenset(), watch: Watch = lambda _: None
-) -> None:
+    options: GlobalOptions,
+    project: Project,
+    plan: Plan,
+    title: str,
+    *,
+    quiet: bool,
+    muted: frozenset[str] = frozenset(),
+    watch: Watch = lambda _: None,
+) -> dict[str, dict[str, str]]:
     if options.dry_run:
         _print(plan)
-        return
+        return {}
     with progress.opened(options, title, muted=muted, quiet=quiet) as report:
         report.notes(plan.notes)
-        if plan.steps:
-            _execute(options, plan, report, watch)
+        return _execute(options, project, plan, report, watch) if plan.steps else {}
 
 
-def _execute(options: GlobalOptions, plan: Plan, report: Progress, watch: Watch) -> None:
+def _execute(options: GlobalOptions, project: Project, plan: Plan, report: Progress, watch: Watch) -> dict[str, dict[str, str]]:
     import anyio
 
+    from compose.cli.operations import Operations
     from compose.scheduler import execute
     from runtime.engine import Engine
 
@@ -114,11 +127,13 @@ def _execute(options: GlobalOptions, plan: Plan, report: Progress, watch: Watch)
         watch(event)
         report(event)
 
-    async def work() -> None:
+    async def work() -> dict[str, dict[str, str]]:
         async with Engine(report=lambda p: told(_detail(p.resource, p.text, p.current, p.total, p.warning))) as engine:
-            await execute(plan, engine, told, parallel=options.parallel)
+            operations = Operations(engine, project, told, report.builds)
+            await execute(plan, operations, told, parallel=options.parallel)
+        return operations.provided
 
-    anyio.run(work)
+    return anyio.run(work)
 
 
 def _detail(resource: str, text: str, current: int, total: int, warning: bool) -> StepProgress:

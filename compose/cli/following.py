@@ -90,7 +90,7 @@ class Following:
             if event["action"] == "start":
                 self._started(event["id"])
             elif event["action"] == "die":
-                self._died(event["id"], int(event["attributes"].get("exitCode", 0)))
+                self._died(event["id"], int(event["attributes"].get("exitCode", 0)), int(event["time"]))
 
     def _print_ready(self) -> None:
         for key, line in self._follower.ready():
@@ -105,22 +105,22 @@ class Following:
         if state is not None and self.chosen(state):
             self.add(state)
 
-    def _died(self, container_id: str, code: int) -> None:
+    def _died(self, container_id: str, code: int, when: int) -> None:
         state = self._live.get(container_id)
         if state is None:
             return
-        restarting = self._will_restart(container_id)
+        restarting = self._will_restart(container_id, when)
         if not restarting:
             self._finish(container_id)
         self.printer.notice(container_id, f"exited with code {code}{' (restarting)' if restarting else ''}")
         self.ended(Ended(container_id, listing.service(state), code, restarting))
 
-    def _will_restart(self, container_id: str) -> bool:
-        """Whether it is to be started again; the event is written a moment before the state."""
+    def _will_restart(self, container_id: str, when: int) -> bool:
+        """Whether it is, or will be, started again after its end at ``when``; the event is written a moment before the state."""
         deadline = time.monotonic() + _SETTLE
         while True:
             process = observe.process(self.project, container_id)
-            if process.status is not Status.RUNNING or process.pid or time.monotonic() > deadline:
+            if process.status not in (Status.RUNNING, Status.PAUSED) or process.started_at > when or time.monotonic() > deadline:
                 return process.status in (Status.RESTARTING, Status.RUNNING)
             time.sleep(0.002)
 
@@ -140,7 +140,7 @@ class Following:
         self._take(self._journal.new())
         for container_id in gone:
             if container_id in self._live:
-                self._died(container_id, observe.process(self.project, container_id).exit_code)
+                self._died(container_id, observe.process(self.project, container_id).exit_code, 0)
 
 
 def label(state: ContainerState) -> str:

@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Protocol, Self, assert_never
+from typing import TYPE_CHECKING, Protocol, Self, assert_never
 
 from compose.cli import output
 from compose.cli.options import GlobalOptions
 from compose.events import Event, StepDone, StepError, StepProgress, StepSkipped, StepStarted
+
+if TYPE_CHECKING:
+    from compose.cli.build_progress import BuildDisplay
+    from runtime.engine.build import BuildEvent
+
+    Builds = Callable[[str, BuildEvent], None]
 
 
 class Display(Protocol):
@@ -27,8 +33,9 @@ class Display(Protocol):
 class Progress:
     """Turns events into what a display shows. ``with progress.opened(options, "up") as report: execute(plan, engine, report)``."""
 
-    def __init__(self, display: Display, *, muted: frozenset[str] = frozenset()) -> None:
+    def __init__(self, display: Display, *, builds: Builds | None = None, muted: frozenset[str] = frozenset()) -> None:
         self.display = display
+        self.builds = builds
         self.muted = muted
 
     def __call__(self, event: Event) -> None:
@@ -68,7 +75,23 @@ def opened(options: GlobalOptions, title: str, *, muted: frozenset[str] = frozen
     mode = "quiet" if quiet else options.progress
     if mode == "auto":
         mode = "tty" if output.coloured(sys.stderr) and sys.stderr.isatty() else "plain"
-    return Progress(_display(mode, title), muted=muted)
+    return Progress(_display(mode, title), builds=None if mode == "tty" else _BuildLines(options, quiet=mode == "quiet"), muted=muted)
+
+
+class _BuildLines:
+    """Output of builds in BuildKit's form, loaded when there is some."""
+
+    def __init__(self, options: GlobalOptions, *, quiet: bool) -> None:
+        self._options = options
+        self._quiet = quiet
+        self._display: BuildDisplay | None = None
+
+    def __call__(self, service: str, event: BuildEvent) -> None:
+        if self._display is None:
+            from compose.cli.build_progress import opened as opened_builds
+
+            self._display = opened_builds(self._options, quiet=self._quiet)
+        self._display.show(service, event)
 
 
 def _display(mode: str, title: str) -> Display:
