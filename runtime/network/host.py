@@ -71,21 +71,17 @@ def link_exists(link: str) -> bool:
     return True
 
 
-def claim_port(port: PortSpec) -> tuple[socket.socket, ...]:
-    """Sockets bound to the port as published, so that nobody else on the host can take it; close them to give it back.
+def check_port(port: PortSpec) -> None:
+    """Try the port as it is to be published. Raises Conflict when a process of the host listens there, Unsupported when the address is not the host's.
 
-    They are never listened on: traffic is redirected before it reaches them. Raises Conflict when a process of the host has the port,
-    Unsupported when the address is not the host's. Without IPv6 on the host the wildcard is IPv4 only.
+    A published port is not bound by anybody (traffic is redirected before it would reach a socket), so this is all that keeps a
+    container from silently taking a port away from a program of the host. Without IPv6 on the host the wildcard is IPv4 only.
     """
-    claimed: list[socket.socket] = []
-    try:
-        for family, address in _wildcards(port.host_ip):
-            claimed.append(_bind(port, family, address))
-    except OSError as error:
-        for one in claimed:
-            one.close()
-        raise _refusal(port, error) from error
-    return tuple(claimed)
+    for family, address in _wildcards(port.host_ip):
+        try:
+            _bind(port, family, address).close()
+        except OSError as error:
+            raise _refusal(port, error) from error
 
 
 def _wildcards(host_ip: str) -> tuple[tuple[socket.AddressFamily, str], ...]:

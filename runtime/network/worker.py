@@ -199,12 +199,7 @@ def _attachment(arguments: Mapping[str, Any]) -> Attachment:
 
 def _publication(arguments: Mapping[str, Any]) -> Change:
     ports = [codec.decode(PortSpec, p) for p in arguments["ports"]]
-    return elements.publish(arguments["container"], ports, Target(*arguments["target"]), _refuse_host_port)
-
-
-def _refuse_host_port(port: PortSpec) -> None:
-    for claimed in host.claim_port(port):
-        claimed.close()
+    return elements.publish(arguments["container"], ports, Target(*arguments["target"]), host.check_port)
 
 
 def serve(channel: socket.socket, worker: Worker) -> None:
