@@ -122,7 +122,7 @@ class Container:
         if start_time(self.state.pid) != self.state.pid_start:
             os.close(pidfd)
             raise ProcessLookupError
-        self.streams = Streams(self._services, self.facts.id, open_log(self.facts))
+        self.streams = self._new_streams()
         self.streams.adopt()
         self._services.ports.reserve(self.facts, insist=False)
         names.publish(self._services.paths, self._services.project, self.facts, unhealthy=self.state.health.status == Health.UNHEALTHY)
@@ -133,7 +133,7 @@ class Container:
 
     def bury(self, status: int | None) -> None:
         """Record the end of a process that ended while nobody watched; ``status`` is its wait status, where somebody noted it."""
-        self.streams = Streams(self._services, self.facts.id, open_log(self.facts))
+        self.streams = self._new_streams()
         self.streams.adopt()
         self._ended(LOST if status is None else status)
         if status is None:
@@ -165,13 +165,21 @@ class Container:
             self.probing.stop()
             self.probing = None
 
+    def _new_streams(self) -> Streams:
+        streams = Streams(self._services, self.facts.id, open_log(self.facts))
+        if self.facts.logging.driver in ("syslog", "journald"):
+            from runtime.supervisor.forward import forwarder  # rarely used, so rarely in memory
+
+            streams.written = forwarder(self.facts, f"{self.facts.directory}/logs")
+        return streams
+
     def _launch(self) -> None:
         services = self._services
         try:
             self.facts = load_facts(self.facts.directory)
             bundle, donors = load_bundle(self.facts.directory), donor_pids(services, self.facts.donors)
             services.ports.reserve(self.facts)
-            self.streams = Streams(services, self.facts.id, open_log(self.facts))
+            self.streams = self._new_streams()
             stdio = self.streams.open(tty=self.facts.tty, stdin_open=self.facts.stdin_open)
             self.streams.listeners.extend(self._attached)
             self.streams.resize(*self._window)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from runtime.supervisor.container import Container
 from runtime.supervisor.events import Event
 from runtime.supervisor.facts import load_facts, signal_number
 from runtime.supervisor.protocol import line
+from runtime.supervisor.streams import remove_directory
 
 if TYPE_CHECKING:
     from runtime.supervisor.server import Request
@@ -116,7 +116,7 @@ class Methods:
         if container is not None:
             self._services.events.emit("destroy", container.facts)
             self._services.containers.pop(container_id, None)
-        shutil.rmtree(f"{self._services.paths.project_run(self._services.project)}/io/{container_id}", ignore_errors=True)
+        remove_directory(f"{self._services.paths.project_run(self._services.project)}/io/{container_id}")
         request.answer()
         self._quiet()
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 
 from runtime.native import syscalls
 from runtime.store import Paths, entries, read_file, remove_file
@@ -35,7 +34,7 @@ def remove(paths: Paths, project: str, facts: Facts) -> None:
     for volume in facts.anonymous:
         _delete(f"{paths.volumes}/{volume}")
     if not entries(f"{paths.project(project)}/containers"):
-        shutil.rmtree(paths.project(project), ignore_errors=True)
+        _remove_tree(paths.project(project))
 
 
 def _release(leases: str, container_id: str) -> None:
@@ -48,7 +47,13 @@ def _delete(directory: str) -> None:
     """Delete as one step for whoever looks: renamed aside first."""
     parent, name = os.path.split(directory)
     aside = f"{parent}/.removing-{name}"
-    shutil.rmtree(aside, ignore_errors=True)
+    _remove_tree(aside)
     with contextlib.suppress(FileNotFoundError):
         os.rename(directory, aside)
-        shutil.rmtree(aside, ignore_errors=True)
+        _remove_tree(aside)
+
+
+def _remove_tree(path: str) -> None:
+    import shutil  # with its compression libraries a megabyte, which only this fork shall cost
+
+    shutil.rmtree(path, ignore_errors=True)
