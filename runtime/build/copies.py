@@ -160,4 +160,4 @@ def _write_text(writer: LayerWriter, plan_: CopyPlan, name: str, text: str) -> N
     writer.content(file, text.encode("utf-8", "surrogateescape"))
     path = writer.host(file)
     os.chown(path, *(plan_.owner or (0, 0)))
-    os.chmod(path, plan_.mode(0o644, False) if plan_.mode else 0o644)
+    os.chmod(path, plan_.mode.change(0o644, False) if plan_.mode else 0o644)

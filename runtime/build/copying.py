@@ -122,7 +122,7 @@ class Copier:
         os.chown(path, *(self.options.owner or self.view.owner_of(node)), follow_symlinks=False)
         if not node.is_link:
             bits = stat.S_IMODE(found.st_mode)
-            os.chmod(path, self.options.mode(bits, node.is_directory) if self.options.mode else bits)
+            os.chmod(path, self.options.mode.change(bits, node.is_directory) if self.options.mode else bits)
         for key, value in attributes(node.path):
             os.setxattr(path, key, value, follow_symlinks=False)
         os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns), follow_symlinks=False)

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from runtime.build.view import View
 
-Mode = Callable[[int, bool], int]  # (old mode bits, is a directory) to new mode bits
 
-_CLAUSE = re.compile(r"([ugoa]*)((?:[-+=](?:[rwxXst]*|[ugo]))+)")
-_OPERATION = re.compile(r"([-+=])([rwxXst]*|[ugo])")
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """A ``--chmod``: ``change`` takes old mode bits and whether it is a directory; ``created`` is the mode of directories made on the way."""
+
+    change: Callable[[int, bool], int]
+    created: int = 0o755
+
+
+_CLAUSE = re.compile(r"([ugoa]*)((?:[-+=](?:[ugo]|[rwxXst]*))+)")
+_OPERATION = re.compile(r"([-+=])([ugo]|[rwxXst]*)")
 _SHIFT = {"u": 6, "g": 3, "o": 0}
 
 
@@ -20,7 +28,8 @@ def parse_mode(text: str) -> Mode:
         fixed = int(text, 8)
         if fixed > 0o7777:
             raise ValueError(f"invalid chmod parameter: {text!r} is above 7777")
-        return lambda _old, _directory: fixed
+        # made by mkdir(2) under the usual umask, as BuildKit makes them
+        return Mode(lambda _old, _directory: fixed, fixed & 0o755)
     clauses = [_CLAUSE.fullmatch(part) for part in text.split(",")]
     if not text or None in clauses:
         raise ValueError(f"invalid chmod parameter: {text!r}; write an octal number (0644) or a symbolic mode (u=rwX,go=rX)")
@@ -31,7 +40,7 @@ def parse_mode(text: str) -> Mode:
             old = _step(old, who or "a", operator, letters, directory)
         return old
 
-    return change
+    return Mode(change)
 
 
 def _step(old: int, who: str, operator: str, letters: str, directory: bool) -> int:

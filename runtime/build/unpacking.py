@@ -105,7 +105,7 @@ class _Extraction:
         path = self._writer.host(place)
         os.chown(path, *(self._options.owner or (entry.uid, entry.gid)), follow_symlinks=False)
         if entry.kind != b"2":
-            os.chmod(path, self._options.mode(entry.mode, entry.kind == b"5") if self._options.mode else entry.mode)
+            os.chmod(path, self._options.mode.change(entry.mode, entry.kind == b"5") if self._options.mode else entry.mode)
         for key, value in entry.xattrs:
             if not key.startswith(b"trusted."):
                 os.setxattr(path, key, value, follow_symlinks=False)

@@ -102,7 +102,7 @@ class LayerWriter:
         path = self.host(name)
         if node is None:
             os.mkdir(path, 0o700)
-            os.chmod(path, mode(0o755, True) if mode else 0o755)
+            os.chmod(path, mode.created if mode else 0o755)
             if owner is not None:
                 os.chown(path, *owner)
         elif node.path != path:
