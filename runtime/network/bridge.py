@@ -52,7 +52,9 @@ def refusal(refused: Refused, subject: str) -> RuntimeFailure:
         case errno.EPERM | errno.EACCES:
             return Unsupported(f"{subject}: {refused.strerror}", hint="networks need root (CAP_NET_ADMIN); run pycompose doctor")
         case errno.EOPNOTSUPP:
-            return Unsupported(f"{subject}: {refused.strerror}", hint="the kernel lacks a feature (bridge, veth, IPv6); run pycompose doctor")
+            return Unsupported(
+                f"{subject}: {refused.strerror}", hint="the kernel lacks a feature (bridge, veth, IPv6); run pycompose doctor"
+            )
         case errno.EEXIST:
             return Conflict(f"{subject}: the name or address exists already")
         case errno.EXFULL | errno.E2BIG:
@@ -63,7 +65,9 @@ def refusal(refused: Refused, subject: str) -> RuntimeFailure:
 
 def _check_name(name: str) -> None:
     if not name or len(name) > INTERFACE_NAME_LIMIT or any(c in "/:\"'" or c.isspace() for c in name) or name in (".", ".."):
-        raise Unsupported(f"{name!r} is no name for a bridge", hint=f"1 to {INTERFACE_NAME_LIMIT} characters, no space, slash, colon or quote")
+        raise Unsupported(
+            f"{name!r} is no name for a bridge", hint=f"1 to {INTERFACE_NAME_LIMIT} characters, no space, slash, colon or quote"
+        )
 
 
 def _create(route: RouteSocket, network: NetworkSpec) -> bool:

@@ -166,7 +166,9 @@ def _port_places(port: PortSpec, target: Target) -> list[tuple[Place, tuple[str,
             key = key if wildcard else (str(ip_address(host_ip)), *key)
             places.append((Place("inet", name, key), (str(ip_address(address)), str(port.container_port))))
     if not places and not (target.ipv4 or target.ipv6):
-        raise Unsupported(f"cannot publish {shown(port)}: the container has no network that leads outside", hint="add a network that is not internal")
+        raise Unsupported(
+            f"cannot publish {shown(port)}: the container has no network that leads outside", hint="add a network that is not internal"
+        )
     return places
 
 

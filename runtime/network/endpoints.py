@@ -165,7 +165,12 @@ def _veth_message(one: Attachment, endpoint: EndpointSpec, network: NetworkSpec,
     if not one.fresh and link_exists(name):
         return netlink.link(netlink.NEWLINK, 0, up | {"index": if_nametoindex(name)}, [master])
     mtu = link_mtu(network.bridge) or mtu_of(network)
-    peer = [("IFLA_IFNAME", one.interfaces[network.name]), ("IFLA_ADDRESS", _mac(endpoint)), ("IFLA_MTU", mtu), ("IFLA_NET_NS_FD", namespace)]
+    peer = [
+        ("IFLA_IFNAME", one.interfaces[network.name]),
+        ("IFLA_ADDRESS", _mac(endpoint)),
+        ("IFLA_MTU", mtu),
+        ("IFLA_NET_NS_FD", namespace),
+    ]
     pair = {"attrs": [("VETH_INFO_PEER", {"attrs": peer})]}
     info = {"attrs": [("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", pair)]}
     attributes = [("IFLA_IFNAME", name), ("IFLA_MTU", mtu), master, ("IFLA_LINKINFO", info)]

@@ -111,7 +111,10 @@ def test_by_the_nft_program(lab, ports, monkeypatch):
     monkeypatch.setattr(nftables, "load", lambda: None)
     firewall = Firewall(lab.paths.run)
     net = lab.network("a", "172.28.0.0/16", "fd00:28::/64")
-    assert firewall.apply([add_network(net), publish("c" * 64, ports((80, 8080)), Target("172.28.0.2", "fd00:28::2", net.bridge))]) == [None, None]
+    assert firewall.apply([add_network(net), publish("c" * 64, ports((80, 8080)), Target("172.28.0.2", "fd00:28::2", net.bridge))]) == [
+        None,
+        None,
+    ]
     assert "tcp . 8080" in lab.run("", "nft", "list", "ruleset")
     assert len(firewall.elements()) == 8
     with pytest.raises(nftables.NftablesError, match=r"nftables: .*No such file"):

@@ -37,7 +37,10 @@ def test_interface_as_asked_for(lab):
             assert [r["gateway"] for r in lab.ip(box, "route", "show", "default")] == ["172.28.0.1"]
             assert [r["gateway"] for r in lab.ip(box, "-6", "route", "show", "default")] == ["fd00:28::1"]
             with lab.at(box):
-                values = [Path(f"/proc/sys/net/ipv4/{n}").read_text().strip() for n in ("ip_forward", "ip_unprivileged_port_start", "conf/lan/log_martians")]
+                values = [
+                    Path(f"/proc/sys/net/ipv4/{n}").read_text().strip()
+                    for n in ("ip_forward", "ip_unprivileged_port_start", "conf/lan/log_martians")
+                ]
             assert values == ["1", "0", "1"]
             [bridge] = [one for one in lab.ip("", "-d", "link") if one["ifname"] == net.bridge]
             assert bridge["mtu"] == 1400
@@ -61,7 +64,12 @@ def test_several_networks_order_and_default_route(lab):
         async with Networker(lab.paths) as networker:
             nets = [lab.network(n, f"172.{20 + i}.0.0/16") for i, n in enumerate("abc")]
             inner = lab.network("inner", "172.27.0.0/16", internal=True)
-            wired = [lab.endpoint(nets[0]), lab.endpoint(nets[1], gw_priority=5), lab.endpoint(nets[2], priority=9), lab.endpoint(inner, gw_priority=99)]
+            wired = [
+                lab.endpoint(nets[0]),
+                lab.endpoint(nets[1], gw_priority=5),
+                lab.endpoint(nets[2], priority=9),
+                lab.endpoint(inner, gw_priority=99),
+            ]
             box = lab.box(*wired)
             await lab.attach(networker, box)
             assert box.names == {"c": "eth0", "a": "eth1", "b": "eth2", "inner": "eth3"}

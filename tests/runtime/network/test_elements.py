@@ -11,7 +11,9 @@ from runtime.network import ruleset
 from runtime.network.elements import Element, Link, Place, Target, add_network, allow, bridges, difference, publish, remove_owner, unpublish
 from runtime.spec import NetworkSpec, PortSpec, SubnetSpec
 
-NET = NetworkSpec(id="n1", name="a", bridge="br-a", subnets=(SubnetSpec(subnet="10.0.0.0/24", gateway="10.0.0.1"), SubnetSpec(subnet="fd00::/64")))
+NET = NetworkSpec(
+    id="n1", name="a", bridge="br-a", subnets=(SubnetSpec(subnet="10.0.0.0/24", gateway="10.0.0.1"), SubnetSpec(subnet="fd00::/64"))
+)
 TARGET = Target("10.0.0.2", "fd00::2", "br-a")
 
 

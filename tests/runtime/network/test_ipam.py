@@ -60,7 +60,11 @@ def test_complete_subnet_normalises_and_refuses():
     assert ipam.complete_subnet(SubnetSpec(subnet="10.1.2.3/24")).subnet == "10.1.2.0/24"
     assert ipam.complete_subnet(SubnetSpec(subnet="fd00::/64")).gateway == "fd00::1"
     assert ipam.complete_subnet(SubnetSpec(subnet="10.0.0.0/24", reserved=("10.0.0.1",))).gateway == "10.0.0.2"
-    for wrong in (SubnetSpec(subnet="10.0.0.0/24", gateway="10.0.1.1"), SubnetSpec(subnet="10.0.0.0/24", ip_range="10.1.0.0/25"), SubnetSpec(subnet="ten")):
+    for wrong in (
+        SubnetSpec(subnet="10.0.0.0/24", gateway="10.0.1.1"),
+        SubnetSpec(subnet="10.0.0.0/24", ip_range="10.1.0.0/25"),
+        SubnetSpec(subnet="ten"),
+    ):
         with pytest.raises(Unsupported):
             ipam.complete_subnet(wrong)
 
@@ -86,7 +90,9 @@ def test_macs_are_local_unicast_and_stable():
 
 
 def test_interfaces_by_priority_then_name():
-    ends = [EndpointSpec(network=n, priority=p, interface=i) for n, p, i in (("b", 0, None), ("a", 0, None), ("z", 5, None), ("c", 0, "eth1"))]
+    ends = [
+        EndpointSpec(network=n, priority=p, interface=i) for n, p, i in (("b", 0, None), ("a", 0, None), ("z", 5, None), ("c", 0, "eth1"))
+    ]
     assert ipam.interface_names(ends) == {"z": "eth0", "a": "eth2", "b": "eth3", "c": "eth1"}
     assert ipam.interface_names(ends[:1], used=["lo", "eth0"]) == {"b": "eth1"}
     assert ipam.interface_names([EndpointSpec(network="n", driver_opts={"com.docker.network.endpoint.ifname": "wan0"})]) == {"n": "wan0"}
@@ -94,7 +100,10 @@ def test_interfaces_by_priority_then_name():
 
 def test_gateway_by_gw_priority_then_name_never_internal():
     def wired(name, priority=0, internal=False, v6=False):
-        subnets = (SubnetSpec(subnet="10.0.0.0/24", gateway="10.0.0.1"), *((SubnetSpec(subnet="fd00::/64", gateway="fd00::1"),) if v6 else ()))
+        subnets = (
+            SubnetSpec(subnet="10.0.0.0/24", gateway="10.0.0.1"),
+            *((SubnetSpec(subnet="fd00::/64", gateway="fd00::1"),) if v6 else ()),
+        )
         end = EndpointSpec(network=name, ipv4="10.0.0.2", ipv6="fd00::2" if v6 else None, gw_priority=priority)
         return end, NetworkSpec(id=name, name=name, internal=internal, subnets=subnets)
 

@@ -81,7 +81,9 @@ def test_reverse():
 
 
 def test_rotation_and_health():
-    replicas = [NameRecord(network="n", id=f"{i:064x}", name=f"w-{i}", ipv4=f"10.0.0.{i}", names=("w",), unhealthy=i == 2) for i in range(1, 5)]
+    replicas = [
+        NameRecord(network="n", id=f"{i:064x}", name=f"w-{i}", ipv4=f"10.0.0.{i}", names=("w",), unhealthy=i == 2) for i in range(1, 5)
+    ]
     firsts = [data("w", names=Names(replicas), client="10.0.0.1", turn=t)[0] for t in range(6)]
     assert firsts == ["10.0.0.1", "10.0.0.3", "10.0.0.4"] * 2
     ill = [NameRecord(network="n", id="1", name="w-1", ipv4="10.0.0.1", names=("w",), unhealthy=True)]
@@ -128,7 +130,10 @@ def test_header_bits():
         (b"\x12\x34\x01\0\0\2\0\0\0\0\0\0\1a\0\0\1\0\1", b"\x12\x34\x81\x01" + b"\0" * 8),  # two questions
         (b"\x12\x34\x01\0\0\1\0\0\0\0\0\0\xc0\x0c\0\1\0\1", b"\x12\x34\x81\x01" + b"\0" * 8),  # a name that points at itself
         (b"\x12\x34\x01\0\0\1\0\0\0\0\0\0\x3fabc", b"\x12\x34\x81\x01" + b"\0" * 8),  # cut
-        (b"\x12\x34\x01\0\0\1\0\0\0\0\0\0" + b"\x3f" + b"a" * 63 + (b"\x3f" + b"a" * 63) * 4 + b"\0\0\1\0\1", b"\x12\x34\x81\x01" + b"\0" * 8),
+        (
+            b"\x12\x34\x01\0\0\1\0\0\0\0\0\0" + b"\x3f" + b"a" * 63 + (b"\x3f" + b"a" * 63) * 4 + b"\0\0\1\0\1",
+            b"\x12\x34\x81\x01" + b"\0" * 8,
+        ),
     ],
 )
 def test_hostile_packets(packet, expected):
@@ -152,7 +157,12 @@ labels = st.lists(st.text(st.characters(max_codepoint=127, exclude_characters=".
 
 @given(labels, st.sampled_from([1, 12, 15, 16, 28, 33, 255]), st.sampled_from([1, 3, 255]), st.integers(0, 65535))
 def test_questions_read_as_another_codec_reads_them(parts, kind, klass, number):
-    packet = struct.pack("!6H", number, 0x0100, 1, 0, 0, 0) + b"".join(bytes([len(p)]) + p for p in parts) + b"\0" + struct.pack("!2H", kind, klass)
+    packet = (
+        struct.pack("!6H", number, 0x0100, 1, 0, 0, 0)
+        + b"".join(bytes([len(p)]) + p for p in parts)
+        + b"\0"
+        + struct.pack("!2H", kind, klass)
+    )
     reference = DNSRecord.parse(packet)
     question = wire.parse(packet)
     assert (question.id, question.type, question.klass) == (reference.header.id, reference.q.qtype, reference.q.qclass)
@@ -161,7 +171,9 @@ def test_questions_read_as_another_codec_reads_them(parts, kind, klass, number):
 
 @given(st.lists(st.tuples(st.ip_addresses(v=4), st.ip_addresses(v=6)), min_size=1, max_size=8, unique=True), st.sampled_from(["A", "AAAA"]))
 def test_addresses_arrive_unchanged(pairs, kind):
-    records = [NameRecord(network="n", id=f"{i:064x}", name=f"w-{i}", ipv4=str(a), ipv6=str(b), names=("w",)) for i, (a, b) in enumerate(pairs)]
+    records = [
+        NameRecord(network="n", id=f"{i:064x}", name=f"w-{i}", ipv4=str(a), ipv6=str(b), names=("w",)) for i, (a, b) in enumerate(pairs)
+    ]
     got = data("w", kind, names=Names(records), client=str(pairs[0][0]), tcp=True)
     assert sorted(got) == sorted({str(b if kind == "AAAA" else a) for a, b in pairs})
 
