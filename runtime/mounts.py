@@ -6,6 +6,7 @@ In the container child only, in its own mount namespace.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Sequence
@@ -14,7 +15,6 @@ from runtime.errors import KernelError, LaunchError
 from runtime.native import syscalls as sys
 
 _INSIDE = sys.RESOLVE_IN_ROOT | sys.RESOLVE_NO_MAGICLINKS
-_ENOENT, _EEXIST = 2, 17
 _LINKS = 40  # as many as the kernel follows
 
 _ATTRIBUTES = {
@@ -107,6 +107,8 @@ class Root:
         is_directory = stat.S_ISDIR(os.fstat(mounted).st_mode)
         target = (self.make_directory(path) if is_directory else self.make_file(path)) if create else self.open(path)
         try:
+            if stat.S_ISDIR(os.fstat(target).st_mode) != is_directory:
+                raise KernelError("move_mount", errno.ENOTDIR, path)  # the kernel would say EINVAL
             sys.move_mount(mounted, target, path)
         finally:
             os.close(target)
@@ -117,7 +119,7 @@ class Root:
         try:
             return self.open(path)
         except KernelError as error:
-            if error.errno != _ENOENT:
+            if error.errno != errno.ENOENT:
                 raise
         parent, name = self._parent(path, _links)
         try:
@@ -131,7 +133,7 @@ class Root:
         try:
             return self.open(path)
         except KernelError as error:
-            if error.errno != _ENOENT:
+            if error.errno != errno.ENOENT:
                 raise
         parent, name = self._parent(path, _links)
         try:
@@ -152,7 +154,7 @@ class Root:
         except FileExistsError:
             pointed = os.readlink(name, dir_fd=parent)
             if links == 0:
-                raise KernelError("openat2", 40, path) from None
+                raise KernelError("openat2", errno.ELOOP, path) from None
             target = pointed if pointed.startswith("/") else f"{path.rstrip('/').rpartition('/')[0]}/{pointed}"
             os.close(self.make_file(target, links - 1) if file else self.make_directory(target, _links=links - 1))
 
@@ -165,7 +167,7 @@ def read_only(mounted: int, *, recursive: bool) -> None:
 def explained(error: KernelError, origin: str, target: str) -> LaunchError:
     """A failed mount in the words of the document."""
     hint = error.hint
-    if error.errno == 20:
+    if error.errno == errno.ENOTDIR:
         hint = "one of source and target is a file and the other a directory"
     message = f"{origin or 'mount'}: {target}: {error.message}"
-    return LaunchError("mounts", message, exit_code=127 if error.errno == 20 else 125, errno=error.errno, hint=hint)
+    return LaunchError("mounts", message, errno=error.errno, hint=hint)

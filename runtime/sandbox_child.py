@@ -16,6 +16,7 @@ from typing import NoReturn
 from runtime import namespaces, sandbox_init, sandbox_root, sandbox_stdio
 from runtime.bundle import Bundle
 from runtime.cgroups import Cgroup
+from runtime.errors import KernelError, LaunchError
 from runtime.mounts import Root
 from runtime.native import syscalls as sys
 from runtime.sandbox_channel import send_failure, send_warning
@@ -110,9 +111,17 @@ def _make_root(order: Order) -> Root:
     root = sandbox_root.enter_root(bundle)
     sandbox_root.furnish(root, bundle, sources)
     sandbox_root.set_sysctls(root, bundle.sysctls)
-    if not root.exists(bundle.cwd):
-        os.close(root.make_directory(bundle.cwd))
+    _make_cwd(root, bundle.cwd)
     return root
+
+
+def _make_cwd(root: Root, path: str) -> None:
+    """Docker makes a missing working directory."""
+    try:
+        os.close(root.make_directory(path))
+    except (KernelError, OSError) as error:
+        reason = os.strerror(error.errno or 0).lower()
+        raise LaunchError("cwd", f"working directory {path}: {reason}", exit_code=126, errno=error.errno or 0) from None
 
 
 def forget_imports() -> None:
