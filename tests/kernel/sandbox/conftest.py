@@ -20,6 +20,7 @@ from runtime.bundle import Bundle
 from runtime.spec import ContainerSpec, ExecSpec, ImageConfig
 from runtime.store import Paths
 
+DEFAULT_CAPABILITIES = 0x00000000A80425FB  # what Docker gives root, as CapEff shows it
 PASSWD = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:app:/home/app:/bin/sh\n"
 GROUP = "root:x:0:\napp:x:1000:\nextra:x:2000:app\nmore:x:3000:\n"
 

@@ -11,10 +11,10 @@ import pytest
 
 from runtime.errors import LaunchError
 from runtime.spec import ImageConfig, Ulimit
+from tests.kernel.sandbox.conftest import DEFAULT_CAPABILITIES, drain, make_layer
 
 pytestmark = pytest.mark.root
 
-DEFAULT_CAPABILITIES = 0x00000000A80425FB  # what Docker gives root, as CapEff shows it
 
 
 def status(out: str) -> dict[str, str]:
@@ -171,8 +171,6 @@ def test_no_new_privileges(host):
     ],
 )
 def test_what_cannot_be_executed(host, busybox_layer, argv, code, message):
-    from tests.kernel.sandbox.conftest import make_layer
-
     layer = make_layer(f"{host.directory}/broken", {"garbage": "garbage\n\0", "script": "#!/no/such/shell\n"})
     with pytest.raises(LaunchError) as failure:
         host.run(argv, layers=[busybox_layer, layer])
@@ -236,8 +234,6 @@ def test_oom_score_and_working_directory(host):
 
 
 def test_a_working_directory_through_a_magic_link_is_refused(host, busybox_layer):
-    from tests.kernel.sandbox.conftest import make_layer
-
     layer = make_layer(f"{host.directory}/magic", {}, {"cwd": "/proc/self/fd/3"})
     with pytest.raises(LaunchError, match="working directory /cwd"):
         host.run("pwd", layers=[busybox_layer, layer], working_dir="/cwd")
@@ -264,8 +260,6 @@ def test_the_own_init_stands_in_for_a_missing_one(host, monkeypatch):
 
 
 def test_a_terminal_of_the_containers_own(host):
-    from tests.kernel.sandbox.conftest import drain
-
     container = host.start(host.bundle("tty; ls -l /dev/console | cut -c1-10; test -t 0 && echo controls > /dev/tty; echo $TERM", tty=True), terminal=True)
     assert container.wait() == 0
     assert drain(container.terminal).split() == ["/dev/pts/0", "crw--w----", "controls", "xterm"]
