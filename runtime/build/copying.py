@@ -77,7 +77,7 @@ class Copier:
         existing = self.writer.existing(target)
         if existing is not None and not existing.is_directory:
             raise BuildError(f"cannot copy to non-directory: /{target}")
-        place = self.writer.directory(target)
+        place = self.writer.subdirectory(target, new=existing is None)
         self._entries(node, place, name)
         self.metadata(node, place)
 
@@ -119,7 +119,9 @@ class Copier:
     def metadata(self, node: Node, target: str) -> None:
         """Owner, mode, extended attributes and times, as the source has them or the options say."""
         path, found = self.writer.host(target), node.stat
-        os.chown(path, *(self.options.owner or self.view.owner_of(node)), follow_symlinks=False)
+        owner = self.options.owner or self.view.owner_of(node)
+        if owner != (0, 0) or node.is_directory:  # files were made by root
+            os.chown(path, *owner, follow_symlinks=False)
         if not node.is_link:
             bits = stat.S_IMODE(found.st_mode)
             os.chmod(path, self.options.mode.change(bits, node.is_directory) if self.options.mode else bits)

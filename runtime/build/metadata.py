@@ -102,9 +102,9 @@ def apply(state: StageState, instruction: Instruction, scope: Scope) -> StageSta
 
 
 def working_dir(state: StageState, path: str) -> str:
-    """WORKDIR's new value: absolute and clean, relative paths below the old one."""
-    joined = posixpath.normpath(posixpath.join(state.draft.working_dir, path))
-    return "/" + joined.lstrip("/")
+    """WORKDIR's new value: absolute and clean (but for a trailing slash, which Docker keeps), relative paths below the old one."""
+    clean = "/" + posixpath.normpath(posixpath.join(state.draft.working_dir, path)).lstrip("/")
+    return path if path == f"{clean}/" else clean
 
 
 def argv(state: StageState, arguments: tuple[str, ...], *, shell: bool) -> list[str]:

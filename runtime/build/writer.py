@@ -28,6 +28,7 @@ class LayerWriter:
         self.below = View(lowers)
         self.view = View([*lowers, upper])
         self._made: set[str] = {""}
+        self._fresh: set[str] = set()  # directories that the layers below have not: nothing in them needs to be looked up there
         self._adopt_root()
 
     def directory(self, path: str, *, owner: tuple[int, int] | None = None, mode: Mode | None = None) -> str:
@@ -39,18 +40,28 @@ class LayerWriter:
             self._raise(done, owner, mode)
         return name
 
+    def subdirectory(self, name: str, *, new: bool) -> str:
+        """``directory`` of a name that needs no look-up: its parent is canonical, and ``new`` says that nothing is there."""
+        if not new:
+            return self.directory(name)
+        os.mkdir(self.host(name), 0o755)
+        self._made.add(name)
+        self._fresh.add(name)
+        return name
+
     def host(self, name: str) -> str:
         """Where ``name`` lies in this layer's directory."""
         return f"{self.upper}/{name}" if name else self.upper
 
     def existing(self, name: str) -> Node | None:
         """What the image has at ``name`` so far, links not followed."""
+        if name.rpartition("/")[0] in self._fresh and not os.path.lexists(self.host(name)):
+            return None
         return self.view.locate(name, follow=False).node
 
     def make_way(self, name: str) -> None:
         """Remove what an earlier part of this same layer put at ``name`` (a directory of the layers below may not be replaced)."""
-        if name.rpartition("/")[2].startswith(_WHITEOUT):
-            raise BuildError(f"/{name}: names that begin with {_WHITEOUT} mean removal in a layer and cannot be copied", hint="rename the file")
+        _refuse_whiteout(name)
         path = self.host(name)
         try:
             found = os.lstat(path)
@@ -62,8 +73,7 @@ class LayerWriter:
 
     def file(self, name: str, source: str) -> None:
         """A regular file with the bytes of ``source``, replacing what the name stood for."""
-        self.make_way(name)
-        target = os.open(self.host(name), _CREATE, 0o600)
+        target = self._new(name)
         try:
             origin = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
@@ -79,8 +89,7 @@ class LayerWriter:
 
     def pieces(self, name: str, pieces: Iterable[bytes | memoryview]) -> None:
         """A regular file with bytes that come in pieces."""
-        self.make_way(name)
-        with open(os.open(self.host(name), _CREATE, 0o600), "wb") as file:
+        with open(self._new(name), "wb") as file:
             for piece in pieces:
                 file.write(piece)
 
@@ -88,6 +97,14 @@ class LayerWriter:
         """An empty directory in place of what the layers below have at ``name``, which is none."""
         os.mkdir(self.host(name), 0o755)
         self._made.add(name)
+
+    def _new(self, name: str) -> int:
+        _refuse_whiteout(name)
+        try:
+            return os.open(self.host(name), _CREATE, 0o600)
+        except FileExistsError:
+            self.make_way(name)
+            return os.open(self.host(name), _CREATE, 0o600)
 
     def is_empty(self) -> bool:
         """Whether nothing was written."""
@@ -105,6 +122,7 @@ class LayerWriter:
             os.chmod(path, mode.created if mode else 0o755)
             if owner is not None:
                 os.chown(path, *owner)
+            self._fresh.add(name)
         elif node.path != path:
             os.mkdir(path, 0o700)
             copy_metadata(node.path, node.stat, path)
@@ -118,6 +136,11 @@ class LayerWriter:
             os.chmod(self.upper, 0o755)
 
 
+def _refuse_whiteout(name: str) -> None:
+    if name.rpartition("/")[2].startswith(_WHITEOUT):
+        raise BuildError(f"/{name}: names that begin with {_WHITEOUT} mean removal in a layer and cannot be copied", hint="rename the file")
+
+
 def copy_metadata(source: str, found: os.stat_result, target: str) -> None:
     """Owner, mode, extended attributes and times of ``source`` for a file that is no link."""
     os.chown(target, found.st_uid, found.st_gid)
@@ -128,9 +151,10 @@ def copy_metadata(source: str, found: os.stat_result, target: str) -> None:
 
 
 def _copy_bytes(origin: int, target: int) -> None:
+    size = os.fstat(origin).st_size
     try:
-        while os.copy_file_range(origin, target, 1 << 30):
-            pass
+        while size > 0 and (copied := os.copy_file_range(origin, target, 1 << 30)):
+            size -= copied
     except OSError:  # not on every pair of file systems; /proc-like sources neither
         os.lseek(origin, os.lseek(target, 0, os.SEEK_END), os.SEEK_SET)
         while piece := os.read(origin, _CHUNK):
