@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 
+from compose import render_json
 from compose.errors import ComposeError
 from compose.render_yaml import Plain, write
 from compose.schema.order import ordered
@@ -58,9 +58,8 @@ def as_json(shown: dict[str, Plain], *, escape: bool = True) -> str:
         keys = build.get("ssh") if isinstance(build, dict) else None
         if any("=" in str(key) for key in (keys if isinstance(keys, list) else ())):
             raise ComposeError(f"services.{name}.build.ssh: a key with a path has no JSON form", hint="use --format yaml")
-    text = json.dumps(shown, indent=2, ensure_ascii=False)
-    text = text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-    return (text.replace("$", "$$") if escape else text) + "\n"
+    text = render_json.write(shown)
+    return text.replace("$", "$$") if escape else text
 
 
 def alphabetical(value: dict[str, Plain]) -> dict[str, Plain]:

@@ -113,7 +113,7 @@ def quoted(value: str) -> str:
     """A string on one line, in the quotes that it needs."""
     if _SIMPLE.fullmatch(value) and value[0] != "." and value not in _OLD and type(resolve(value)) is str:
         return value
-    if "\n" in value or value in _OLD or value == "<<" or type(resolve(value)) is not str or _BASE_60.fullmatch(value):
+    if "\n" in value or value in _OLD or type(resolve(value)) is not str or _BASE_60.fullmatch(value):
         return _double(value)
     if not _plain_allowed(value):
         return "'" + value.replace("'", "''") + "'" if _single_allowed(value) else _double(value)

@@ -82,7 +82,7 @@ def read(text: str, file: str, sources: Sources) -> list[Document]:
         try:
             while loader.check_node():
                 node = loader.get_node()
-                if node is not None:
+                if node is not None and (documents or not _is_nothing(node) or loader.check_node()):
                     documents += _Tree(sources.locate).document(node)
         finally:
             loader.dispose()
@@ -91,6 +91,10 @@ def read(text: str, file: str, sources: Sources) -> list[Document]:
     except RecursionError:
         raise LoadError(Problem(path="", message=f"nested deeper than {_DEEPEST} levels", position=Position(file, 1, 1))) from None
     return documents
+
+
+def _is_nothing(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.value in ("", "~", "null")
 
 
 def _refuse_deep(text: str, file: str) -> None:
@@ -133,9 +137,7 @@ class _Tree:
         self.result = Document(Map())
 
     def document(self, node: yaml.Node) -> list[Document]:
-        """The document under ``node``; nothing for an empty one."""
-        if isinstance(node, yaml.ScalarNode) and self.scalar(node) is None:
-            return []
+        """The document under ``node``."""
         if not isinstance(node, yaml.MappingNode):
             raise self.error("the top of a Compose file must be a mapping", node)
         tree = self.mapping(node)

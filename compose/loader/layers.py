@@ -16,6 +16,7 @@ from compose.loader.document import Document, Sources, read
 from compose.loader.history import History
 from compose.loader.interpolate import Interpolation
 from compose.loader.merge import Merge, Record, take_out
+from compose.loader.normalize import defaults
 from compose.loader.options import LoadOptions
 from compose.loader.paths import Paths
 from compose.schema.base import Reading, Rejected, nearest
@@ -160,6 +161,7 @@ class Layers:
             if e.problems[0].position is None:
                 e = LoadError(*(Problem(path=p.path, message=p.message, position=self.work.sources.locate(origin), hint=p.hint) for p in e.problems))
             raise e from None
+        defaults(tree)
         if self.work.options.resolve_paths:
             Paths(directory, self.work.home).project(tree)
         else:

@@ -87,9 +87,9 @@ def normalize(tree: Map, name: str, environment: Mapping[str, str]) -> None:
 
 
 def _build(build: Map, environment: Mapping[str, str]) -> None:
-    if not build.get("context"):
+    if build.get("context") is None:
         build.put("context", ".", build.origin)
-    if not build.get("dockerfile") and not build.get("dockerfile_inline"):
+    if build.get("dockerfile") is None and build.get("dockerfile_inline") is None:
         build.put("dockerfile", "Dockerfile", build.origin)
     args = build.get("args")
     if isinstance(args, Map):

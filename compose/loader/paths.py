@@ -78,7 +78,7 @@ class Paths:
     def change(self, holder: Map, key: str, how: Callable[[str], str]) -> None:
         """Put the path at ``key`` through ``how``."""
         value = holder.get(key)
-        if type(value) is str and value:
+        if type(value) is str:
             holder[key] = how(value)
 
 

@@ -29,16 +29,22 @@ def resolve(text: str) -> Plain:
     if text[0] not in _HINT:
         return text
     if text[0] == ".":
-        return float(text) if _FLOAT.fullmatch(text) else text
+        return _float(text, text) if _FLOAT.fullmatch(text) else text
     if _DATE.fullmatch(text) and _is_date(text):
-        return Timestamp(text)
+        return Timestamp(text if len(text) > 10 else text + "T00:00:00Z")
     digits = text.replace("_", "")
     integer = _INTEGER.fullmatch(digits)
     if integer:
         return _integer(integer[1], integer[2], digits)
     if _FLOAT.fullmatch(digits):
-        return float(digits)
+        return _float(digits, text)
     return text
+
+
+def _float(digits: str, text: str) -> Plain:
+    """The number, or the text when it is too large for one."""
+    value = float(digits)
+    return text if math.isinf(value) else value
 
 
 def _integer(sign: str, body: str, text: str) -> Plain:
