@@ -18,6 +18,7 @@ def main(target: str, data: str, layers: list[str]) -> int:
 
     view, empty = f"{data}.view", f"{data}.empty"
     os.makedirs(empty, exist_ok=True)  # overlayfs wants two layers at least
+    os.makedirs(view, exist_ok=True)
     syscalls.unshare(syscalls.CLONE_NEWNS)
     syscalls.mount("", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
     mount_layers([empty, *layers], "", "", view)
