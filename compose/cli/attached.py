@@ -14,6 +14,7 @@ from compose.cli import listing, output
 from compose.cli.change import Change, carry_out
 from compose.cli.following import Ended, Following, label
 from compose.cli.lines import LinePrinter
+from compose.cli.progress import never
 from compose.cli.project import refuse_undefined
 from compose.errors import UsageError
 from compose.events import Event, StepStarted
@@ -85,7 +86,7 @@ class Attached:
         exit_code_from: str | None = None,
         timeout: float | None = None,
     ) -> None:
-        self.change = replace(change, muted=frozenset({"Starting", "Waiting"}), planned=self._planned, watch=self._watch)
+        self.change = replace(change, muted=lambda step: step.doing in ("Starting", "Waiting"), planned=self._planned, watch=self._watch)
         self.selection = selection
         self.abort_on_exit = abort_on_exit
         self.abort_on_failure = abort_on_failure
@@ -136,7 +137,7 @@ class Attached:
         return INTERRUPTED
 
     def _stop(self, intent: Stop | Kill) -> None:
-        carry_out(replace(self.change, intent=intent, title="stop", muted=frozenset(), planned=lambda _, __: None, watch=lambda _: None))
+        carry_out(replace(self.change, intent=intent, title="stop", muted=never, planned=lambda _, __: None, watch=lambda _: None))
 
     def _drain(self) -> None:
         """Let the last lines come."""

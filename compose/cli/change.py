@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from compose import planner
 from compose.cli import output, progress
 from compose.cli.options import GlobalOptions
-from compose.cli.progress import Progress
+from compose.cli.progress import Muted, Progress, never
 from compose.errors import ComposeError
 from compose.events import Event, StepProgress
 from compose.intent import Create, ImageIntent, Intent, Kill, Pause, Restart, Rm, Run, Scale, Stop, Unpause, Up
@@ -31,7 +31,7 @@ Watch = Callable[[Event], None]
 class Change:
     """One command's wish, and how to speak of it.
 
-    ``title`` heads live progress, steps that say one of the ``muted`` words are not shown. ``planned`` is called with what was seen and what
+    ``title`` heads live progress, steps that are ``muted`` are not shown. ``planned`` is called with what was seen and what
     will be done, before it is done; ``watch`` sees every event.
     """
 
@@ -39,7 +39,7 @@ class Change:
     project: Project
     intent: Intent
     title: str
-    muted: frozenset[str] = frozenset()
+    muted: Muted = never
     quiet: bool = False
     quiet_images: bool = False
     planned: Callable[[Snapshot, Plan], None] = lambda _, __: None
@@ -63,7 +63,7 @@ def images(options: GlobalOptions, project: Project, intent: ImageIntent, *, tit
     plan = planner.plan_images(project, observed(project, intent, compatibility=options.compatibility), intent)
     output.warn_all(plan.warnings)
     for service, variables in _perform(options, project, plan, title, quiet=quiet).items():
-        project = planner.with_provider_variables(project, service, {}, variables)
+        project = planner.with_provider_variables(project, service, variables)
     return project
 
 
@@ -105,7 +105,7 @@ def _perform(
     title: str,
     *,
     quiet: bool,
-    muted: frozenset[str] = frozenset(),
+    muted: Muted = never,
     watch: Watch = lambda _: None,
 ) -> dict[str, dict[str, str]]:
     if options.dry_run:
@@ -119,7 +119,7 @@ def _perform(
 def _execute(options: GlobalOptions, project: Project, plan: Plan, report: Progress, watch: Watch) -> dict[str, dict[str, str]]:
     import anyio
 
-    from compose.cli.operations import Operations
+    from compose.cli.operations import ProjectOperations
     from compose.scheduler import execute
     from runtime.engine import Engine
 
@@ -129,8 +129,8 @@ def _execute(options: GlobalOptions, project: Project, plan: Plan, report: Progr
 
     async def work() -> dict[str, dict[str, str]]:
         async with Engine(report=lambda p: told(_detail(p.resource, p.text, p.current, p.total, p.warning))) as engine:
-            operations = Operations(engine, project, told, report.builds)
-            await execute(plan, operations, told, parallel=options.parallel)
+            operations = ProjectOperations(engine, project, told, report.builds)
+            await execute(plan, engine, told, parallel=options.parallel, instead=operations.table())
         return operations.provided
 
     return anyio.run(work)

@@ -53,7 +53,8 @@ class LiveDisplay:
         self._stop.set()
         self._thread.join()
         self._draw(final=True)
-        output.draw(_SHOW_CURSOR)
+        if self._drawn:
+            output.draw(_SHOW_CURSOR)
 
     def _run(self) -> None:
         while not self._stop.wait(_INTERVAL):

@@ -1,22 +1,21 @@
-"""What the scheduler calls: the engine's methods, with hooks, providers and builds translated from the Compose model. In the command's process."""
+"""Operations that need the whole project: builds, and providers whose variables go to other services. In the command's process."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from compose.events import Event, StepProgress
-from compose.model import Build, Hook, Project, Provider
-from compose.plan import BuildImage
+from compose.model import Project
+from compose.plan import BuildImage, RunProvider
 from runtime.engine import Engine, outside
 from runtime.engine.build import BuildEvent, Builds, StepStarted
 from runtime.errors import RegistryError
-from runtime.spec import ExecSpec
 
 Show = Callable[[str, BuildEvent], None]
 
 
-class Operations:
-    """An engine that knows the Compose model. ``provided`` holds the variables that providers set, by their service.
+class ProjectOperations:
+    """What the scheduler calls instead of the engine. ``provided`` holds the variables that providers set, by their service.
 
     ``show`` takes a build's events by service; without it, they become details of the step.
     """
@@ -27,61 +26,40 @@ class Operations:
         self._project = project
         self._tell = tell
         self._show = show
-        self._builds: Builds | None = None
+        self._builds = Builds(engine.where)
 
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._engine, name)
+    def table(self) -> Mapping[type, Callable[..., Awaitable[object]]]:
+        """Kind of operation → who carries it out."""
+        return {BuildImage: self.build_image, RunProvider: self.run_provider}
 
-    async def run_hook(self, container: str, service: str, kind: str, hook: Hook) -> None:
-        """Run a lifecycle hook in a running container. Raises RuntimeFailure when it fails."""
-        process = ExecSpec(
-            argv=hook.command,
-            environment=hook.environment,
-            working_dir=hook.working_dir or None,
-            user=hook.user or None,
-            privileged=hook.privileged,
-        )
-        await self._engine.run_hook(container, service, kind, process)
-
-    async def run_provider(self, project: str, service: str, provider: Provider, command: str) -> None:
+    async def run_provider(self, operation: RunProvider) -> None:
         """Run an outside provider; what it sets reaches the services that depend on it. Raises RuntimeFailure when it fails."""
-        found = await outside.run_provider(
-            project, service, provider.type, provider.options, command, lambda text: self._say(f"Service {service}", text)
-        )
-        if command == "up":
+        provider, service = operation.provider, operation.service
+        say = self._sayer(f"Service {service}")
+        found = await outside.run_provider(operation.project, service, provider.type, provider.options, operation.command, say)
+        if operation.command == "up":
             self.provided[service] = found
 
-    async def build_image(
-        self, service: str, reference: str, build: Build, project: str, platform: str, no_cache: bool, pull: bool, try_pull: bool
-    ) -> None:
+    async def build_image(self, operation: BuildImage) -> None:
         """Build an image, or pull it when a registry has it and ``try_pull`` is set. Raises BuildError."""
-        if try_pull and await self._pulled(service, reference, platform):
+        if operation.try_pull and await self._pulled(operation):
             return
         from compose.build import of_operation
 
-        operation = BuildImage(
-            service=service, reference=reference, build=build, project=project, platform=platform, no_cache=no_cache, pull=pull
-        )
-        if self._builds is None:
-            self._builds = Builds(self._engine.where)
-        await self._builds.build(of_operation(operation, self._project), self._watcher(service, reference))
+        await self._builds.build(of_operation(operation, self._project), self._watcher(operation))
 
-    async def _pulled(self, service: str, reference: str, platform: str) -> bool:
+    async def _pulled(self, operation: BuildImage) -> bool:
         try:
-            await self._engine.pull_image(service, reference, platform, "always")
+            await self._engine.pull_image(operation.service, operation.reference, operation.platform, "always")
         except RegistryError:
             return False
         return True
 
-    def _watcher(self, service: str, reference: str) -> Callable[[BuildEvent], None]:
-        show = self._show
+    def _watcher(self, operation: BuildImage) -> Callable[[BuildEvent], None]:
+        show, say = self._show, self._sayer(f"Image {operation.reference}")
         if show is not None:
-            return lambda event: show(service, event)
-        return lambda event: self._build_detail(f"Image {reference}", event)
+            return lambda event: show(operation.service, event)
+        return lambda event: say(f"Building {event.name}") if isinstance(event, StepStarted) else None
 
-    def _build_detail(self, resource: str, event: BuildEvent) -> None:
-        if isinstance(event, StepStarted):
-            self._say(resource, f"Building {event.name}")
-
-    def _say(self, resource: str, text: str) -> None:
-        self._tell(StepProgress(resource=resource, text=text))
+    def _sayer(self, resource: str) -> Callable[[str], None]:
+        return lambda text: self._tell(StepProgress(resource=resource, text=text))

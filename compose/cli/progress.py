@@ -12,12 +12,21 @@ from typing import TYPE_CHECKING, Protocol, Self, assert_never
 from compose.cli import output
 from compose.cli.options import GlobalOptions
 from compose.events import Event, StepDone, StepError, StepProgress, StepSkipped, StepStarted
+from compose.plan import Step
 
 if TYPE_CHECKING:
     from compose.cli.build_progress import BuildDisplay
     from runtime.engine.build import BuildEvent
 
     Builds = Callable[[str, BuildEvent], None]
+
+
+Muted = Callable[[Step], bool]
+
+
+def never(_: Step) -> bool:
+    """Every step is shown."""
+    return False
 
 
 class Display(Protocol):
@@ -33,22 +42,22 @@ class Display(Protocol):
 class Progress:
     """Turns events into what a display shows. ``with progress.opened(options, "up") as report: execute(plan, engine, report)``."""
 
-    def __init__(self, display: Display, *, builds: Builds | None = None, muted: frozenset[str] = frozenset()) -> None:
+    def __init__(self, display: Display, *, builds: Builds | None = None, muted: Muted = never) -> None:
         self.display = display
         self.builds = builds
         self.muted = muted
 
     def __call__(self, event: Event) -> None:
-        """Show one event; steps whose words are muted (attached ``up`` says nothing of starting) and silent steps are passed over."""
+        """Show one event; muted steps (attached ``up`` says nothing of starting) and silent ones are passed over."""
         match event:
             case StepStarted(step=step):
-                if step.resource and step.doing and step.doing not in self.muted:
+                if step.resource and step.doing and not self.muted(step):
                     self.display.show(step.resource, "Working", step.doing)
             case StepDone(step=step):
-                if step.resource and step.done and step.doing not in self.muted:
+                if step.resource and step.done and not self.muted(step):
                     self.display.show(step.resource, "Done", step.done)
             case StepError(step=step, message=message):
-                if step.resource:
+                if step.resource and not self.muted(step):
                     self.display.show(step.resource, "Error", "Error" if step.resource.startswith("Container") else f"Error {message}")
             case StepProgress():
                 status = "Warning" if event.warning else "Working"
@@ -70,7 +79,7 @@ class Progress:
         self.display.close()
 
 
-def opened(options: GlobalOptions, title: str, *, muted: frozenset[str] = frozenset(), quiet: bool = False) -> Progress:
+def opened(options: GlobalOptions, title: str, *, muted: Muted = never, quiet: bool = False) -> Progress:
     """The progress that ``--progress`` asks for; ``auto`` is live when stderr is a terminal."""
     mode = "quiet" if quiet else options.progress
     if mode == "auto":
