@@ -11,7 +11,7 @@ from typing import Any
 
 from runtime.errors import RuntimeFailure
 from runtime.native.nftables import Nftables
-from runtime.network import foreign, ruleset
+from runtime.network import conntrack, foreign, ruleset
 from runtime.network.elements import Change, Element, Elements, Place, bridges, difference
 from runtime.store import locked
 
@@ -36,6 +36,7 @@ class Firewall:
             after, refusals = _changed(before, changes)
             if commands := self._commands(present, before, after):
                 self._nft.run(commands)
+                conntrack.forget_udp(_udp_ports(before, after))
             foreign.reconcile(self._nft, bridges(before) | bridges(after), bridges(after))
         return refusals
 
@@ -94,6 +95,12 @@ def _changed(before: Elements, changes: Iterable[Change]) -> tuple[Elements, lis
             after = attempt
             refusals.append(None)
     return after, refusals
+
+
+def _udp_ports(before: Elements, after: Elements) -> set[int]:
+    """Published UDP ports that lead elsewhere now."""
+    gone, new = difference(before, after)
+    return {int(place.key[-1]) for place, _ in (*gone, *new) if place.name.startswith("ports") and place.key[-2] == "udp"}
 
 
 def _of(family: str, elements: Elements) -> Elements:

@@ -13,6 +13,7 @@ from runtime.errors import RuntimeFailure
 from runtime.native.nftables import Nftables
 
 _CHAINS = ("DOCKER-USER", "FORWARD")
+HANDLED = ("ip filter FORWARD", "ip6 filter FORWARD")  # chains that are opened for our bridges
 _DIRECTIONS = ("iifname", "oifname")
 
 
@@ -87,15 +88,20 @@ def legacy_in_use(family: str) -> bool:
         return False
 
 
-def _legacy(family: str, *arguments: str) -> list[str]:
+def legacy_program(family: str) -> str | None:
+    """The path of iptables-legacy or ip6tables-legacy."""
     import shutil
+
+    return shutil.which(f"{family}tables-legacy", path="/usr/sbin:/sbin:/usr/bin:/usr/local/sbin")
+
+
+def _legacy(family: str, *arguments: str) -> list[str]:
     import subprocess
 
-    name = "iptables-legacy" if family == "ip" else "ip6tables-legacy"
-    path = shutil.which(name, path="/usr/sbin:/sbin:/usr/bin:/usr/local/sbin")
+    path = legacy_program(family)
     if path is None:
         return []
     done = subprocess.run([path, "-w", "5", *arguments], capture_output=True, text=True, check=False, timeout=30)
     if done.returncode:
-        raise RuntimeFailure(f"{name}: {done.stderr.strip()}", hint="run pycompose doctor")
+        raise RuntimeFailure(f"{path}: {done.stderr.strip()}", hint="run pycompose doctor")
     return done.stdout.splitlines()

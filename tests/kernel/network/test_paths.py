@@ -74,6 +74,36 @@ def test_published_udp_and_ranges(lab, ports):
     anyio.run(main)
 
 
+def test_a_udp_sender_that_never_pauses_is_led_to_the_new_container(lab, ports):
+    async def main():
+        async with Networker(lab.paths) as networker:
+            net = lab.network("a")
+            old, new = lab.box(net), lab.box(net)
+            await lab.attach(networker, old, new)
+            first, second = lab.listen(old, 514, udp=True), lab.listen(new, 514, udp=True)
+            with lab.at("outside"):
+                sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            with sender:
+                sender.connect((HOST_V4, 514))
+                sender.send(b"nobody")
+                await networker.publish(old.id, ports((514, 514), protocol="udp"), old.target)
+                _send(sender, b"one")
+                assert first.recv(16) == b"one"
+                await networker.unpublish(old.id)
+                await networker.publish(new.id, ports((514, 514), protocol="udp"), new.target)
+                _send(sender, b"two")
+                assert second.recv(16) == b"two"
+
+    anyio.run(main)
+
+
+def _send(sender, data):
+    try:
+        sender.send(data)
+    except ConnectionRefusedError:  # the ICMP answer to an earlier datagram
+        sender.send(data)
+
+
 def test_published_ipv6(lab, ports):
     async def main():
         async with Networker(lab.paths) as networker:
