@@ -103,7 +103,7 @@ class Networker:
     async def publish(self, container_id: str, ports: Sequence[PortSpec], target: Target | tuple[str | None, str | None, str]) -> None:
         """Send host ports to the container, in place of those it had. ``target``: its addresses (v4, v6) and bridge on ``ipam.gateway_endpoint``.
 
-        Raises Conflict when another container or a process of the host has a port.
+        Raises Conflict when another container has a port; processes of the host are the supervisor's to notice.
         """
         await self._call("publish", container=container_id, ports=[codec.encode(p) for p in ports], target=list(target))
 

@@ -75,18 +75,14 @@ def unpublish(container_id: str) -> Change:
     return lambda elements: _disown(elements, container_id, ("ports4", "ports6", "ports_at4", "ports_at6"))
 
 
-def publish(container_id: str, ports: Sequence[PortSpec], target: Target, check: Callable[[PortSpec], None] | None = None) -> Change:
+def publish(container_id: str, ports: Sequence[PortSpec], target: Target) -> Change:
     """The container's published ports, in place of those it had. Raises Conflict when another container has one.
 
-    ``check`` is called for ports that were not the container's before, and raises when a process of the host has one.
+    Processes of the host that listen on a port are the supervisor's to notice: it holds a socket for every published port.
     """
 
     def change(elements: Elements) -> None:
         wanted = [(port, place, value) for port in ports for place, value in _port_places(port, target)]
-        had = {p for p, e in elements.items() if e.owner == container_id}
-        if check:
-            for port in {port: None for port, place, _ in wanted if place not in had}:
-                check(port)
         _disown(elements, container_id, ("ports4", "ports6", "ports_at4", "ports_at6"))
         for port, place, value in wanted:
             _refuse_taken(elements, port, place, container_id)
@@ -179,9 +175,8 @@ def _refuse_taken(elements: Elements, port: PortSpec, place: Place, container_id
         if other.name in (f"ports{version}", f"ports_at{version}") and other.key[-2:] == place.key[-2:] and element.owner != container_id:
             if other.name == place.name and other.key != place.key:
                 continue  # two different addresses
-            origin = f"{port.origin}: " if port.origin else ""
             raise Conflict(
-                f"{origin}cannot publish {shown(port)}: port is already allocated",
+                f"{port.origin}{': ' if port.origin else ''}Bind for {shown(port)} failed: port is already allocated",
                 hint=f"container {element.owner[:12]} has it; stop it, or choose another host port",
             )
 

@@ -5,12 +5,10 @@ Everything concerns the caller's network namespace (``/proc/thread-self/net``), 
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import socket
 import struct
 
-from runtime.errors import Conflict, Unsupported
 from runtime.spec import PortSpec
 
 _NET = "/proc/thread-self/net"
@@ -71,60 +69,10 @@ def link_exists(link: str) -> bool:
     return True
 
 
-def check_port(port: PortSpec) -> None:
-    """Try the port as it is to be published. Raises Conflict when a process of the host listens there, Unsupported when the address is not the host's.
-
-    A published port is not bound by anybody (traffic is redirected before it would reach a socket), so this is all that keeps a
-    container from silently taking a port away from a program of the host. Without IPv6 on the host the wildcard is IPv4 only.
-    """
-    for family, address in _wildcards(port.host_ip):
-        try:
-            _bind(port, family, address).close()
-        except OSError as error:
-            raise _refusal(port, error) from error
-
-
-def _wildcards(host_ip: str) -> tuple[tuple[socket.AddressFamily, str], ...]:
-    if host_ip:
-        return ((socket.AF_INET6 if ":" in host_ip else socket.AF_INET, host_ip),)
-    both = ((socket.AF_INET, ANY_V4), (socket.AF_INET6, ANY_V6))
-    return both if _has_ipv6() else both[:1]
-
-
-def _has_ipv6() -> bool:
-    try:
-        with open(f"{_NET}/if_inet6") as file:
-            return bool(file.read(1))
-    except FileNotFoundError:
-        return False
-
-
-def _bind(port: PortSpec, family: socket.AddressFamily, address: str) -> socket.socket:
-    kinds = {"tcp": (socket.SOCK_STREAM, 0), "udp": (socket.SOCK_DGRAM, 0), "sctp": (socket.SOCK_STREAM, socket.IPPROTO_SCTP)}
-    bound = socket.socket(family, *kinds[port.protocol])
-    try:
-        if port.protocol == "tcp":
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections in TIME_WAIT do not own the port
-        if family == socket.AF_INET6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        bound.bind((address, port.host_port))
-    except OSError:
-        bound.close()
-        raise
-    return bound
-
-
-def _refusal(port: PortSpec, error: OSError) -> Conflict | Unsupported:
-    what = f"{port.origin}: cannot publish {shown(port)}" if port.origin else f"cannot publish {shown(port)}"
-    if error.errno == errno.EADDRINUSE:
-        return Conflict(f"{what}: port is already allocated", hint=f"see who has it: ss -lnp 'sport = :{port.host_port}'")
-    return Unsupported(f"{what}: {error.strerror}", hint="publish on an address of this host, or leave the address out")
-
-
 def shown(port: PortSpec) -> str:
-    """The host's side of a published port as users write it: ``0.0.0.0:8080/tcp``."""
+    """The host's side of a published port as Docker's messages show it: ``0.0.0.0:8080``."""
     address = f"[{port.host_ip}]" if ":" in port.host_ip else port.host_ip or ANY_V4
-    return f"{address}:{port.host_port}/{port.protocol}"
+    return f"{address}:{port.host_port}"
 
 
 def _bound(path: str, *, listening: bool) -> list[tuple[str, int]]:

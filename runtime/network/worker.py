@@ -199,7 +199,7 @@ def _attachment(arguments: Mapping[str, Any]) -> Attachment:
 
 def _publication(arguments: Mapping[str, Any]) -> Change:
     ports = [codec.decode(PortSpec, p) for p in arguments["ports"]]
-    return elements.publish(arguments["container"], ports, Target(*arguments["target"]), host.check_port)
+    return elements.publish(arguments["container"], ports, Target(*arguments["target"]))
 
 
 def serve(channel: socket.socket, worker: Worker) -> None:

@@ -220,11 +220,8 @@ def test_port_conflicts(lab, ports):
                 await networker.publish(two.id, ports((80, 8080)), two.target)
             with pytest.raises(Conflict, match="port is already allocated"):
                 await networker.publish(two.id, ports((80, 8080), host_ip="127.0.0.1"), two.target)
-            lab.listen("", 8088)
             with pytest.raises(Conflict, match="port is already allocated"):
-                await networker.publish(two.id, ports((80, 8089), (80, 8088)), two.target)
-            with pytest.raises(Unsupported, match="Cannot assign requested address"):
-                await networker.publish(two.id, ports((80, 8090), host_ip="203.0.113.77"), two.target)
+                await networker.publish(two.id, ports((80, 8089), (80, 8080)), two.target)
             await networker.publish(two.id, ports((80, 8089)), two.target)  # nothing of the refused ones stayed
             await networker.unpublish(one.id)
             await networker.publish(two.id, ports((80, 8080)), two.target)

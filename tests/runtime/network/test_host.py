@@ -6,7 +6,6 @@ import sys
 
 import pytest
 
-from runtime.errors import Conflict, Unsupported
 from runtime.network import host
 from runtime.spec import PortSpec
 
@@ -21,26 +20,9 @@ def test_ports_in_use_sees_listeners_and_bound_udp():
             assert ("tcp", "127.0.0.1", client.getsockname()[1]) not in host.ports_in_use()  # a connection owns no port
 
 
-def test_check_port():
-    with socket.create_server(("127.0.0.1", 0)) as tcp:
-        port = tcp.getsockname()[1]
-        for address in ("", "127.0.0.1", "0.0.0.0"):
-            with pytest.raises(Conflict, match=r"services\.web\.ports\[0\]: cannot publish .*port is already allocated"):
-                host.check_port(PortSpec(container_port=80, host_port=port, host_ip=address, origin="services.web.ports[0]"))
-        host.check_port(PortSpec(container_port=80, host_port=port, host_ip="127.0.0.2"))
-        host.check_port(PortSpec(container_port=80, host_port=port, host_ip="::1"))
-    host.check_port(PortSpec(container_port=80, host_port=port))
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-        udp.bind(("127.0.0.1", 0))
-        with pytest.raises(Conflict):
-            host.check_port(PortSpec(container_port=53, host_port=udp.getsockname()[1], protocol="udp"))
-    with pytest.raises(Unsupported, match=r"cannot publish 203\.0\.113\.9:80/udp"):
-        host.check_port(PortSpec(container_port=80, host_port=80, host_ip="203.0.113.9", protocol="udp"))
-
-
 def test_shown():
-    assert host.shown(PortSpec(container_port=80, host_port=8080)) == "0.0.0.0:8080/tcp"
-    assert host.shown(PortSpec(container_port=80, host_port=8080, host_ip="::1", protocol="udp")) == "[::1]:8080/udp"
+    assert host.shown(PortSpec(container_port=80, host_port=8080)) == "0.0.0.0:8080"
+    assert host.shown(PortSpec(container_port=80, host_port=8080, host_ip="::1", protocol="udp")) == "[::1]:8080"
 
 
 ROUTES = """
