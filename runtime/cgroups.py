@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -33,8 +34,8 @@ class Cgroup(Protocol):
     def descriptor(self) -> int:
         """A descriptor of its v2 directory, for CLONE_INTO_CGROUP, or -1 where there is none; the caller closes it."""
 
-    def join(self, *, born: bool = False) -> None:
-        """Move the calling process into it; ``born`` tells that clone3 put it into the v2 part already."""
+    def gates(self) -> list[int]:
+        """Descriptors that take a process in when its pid, or 0 for the writer itself, is written to them; the caller closes them."""
 
     def add(self, pid: int) -> None:
         """Move a process into it."""
@@ -59,6 +60,13 @@ class Cgroup(Protocol):
 
     def remove(self) -> None:
         """Kill what is left in it and remove it, and its parents when they are empty; already gone is success."""
+
+
+def join(gates: Sequence[int]) -> None:
+    """Move the calling process through the ``gates`` of a cgroup, and close them."""
+    for gate in gates:
+        os.write(gate, b"0")
+        os.close(gate)
 
 
 def create(plan: CgroupPlan, devices: Sequence[DeviceSpec] = ()) -> Cgroup:

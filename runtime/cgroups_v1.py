@@ -24,10 +24,9 @@ class CgroupV1:
     def make(self, resources: Resources, rules: Sequence[str] | None) -> None:
         """Make all directories; write limits, and device rules (None allows every device)."""
         for root in self._roots():
-            made = tree.make(root, self.path)
+            tree.make(root, self.path)
             if root == self._controllers.get("cpuset"):
-                for directory in made:
-                    _inherit_cpuset(directory)
+                _inherit_cpuset(f"{root}/{self.path}")
         for setting in settings_v1(resources):
             if setting.controller not in self._controllers:
                 raise tree.missing(setting)
@@ -55,10 +54,9 @@ class CgroupV1:
         """-1: being born into the v2 tree costs 0.3 ms, and writing a pid into one more file nearly nothing."""
         return -1
 
-    def join(self, *, born: bool = False) -> None:
-        """Move the calling process into every hierarchy."""
-        for root in self._roots():
-            tree.write(f"{root}/{self.path}/cgroup.procs", "0")
+    def gates(self) -> list[int]:
+        """cgroup.procs of every hierarchy."""
+        return [os.open(f"{root}/{self.path}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC) for root in self._roots()]
 
     def add(self, pid: int) -> None:
         """Move a process into every hierarchy."""
@@ -147,8 +145,16 @@ class CgroupV1:
 def _inherit_cpuset(directory: str) -> None:
     """A new v1 cpuset is empty and takes no process until it has CPUs and memory nodes: give it its parent's."""
     for name in ("cpuset.cpus", "cpuset.mems"):
-        if not read_text(f"{directory}/{name}").strip():
-            tree.write(f"{directory}/{name}", read_text(f"{os.path.dirname(directory)}/{name}").strip())
+        _inherited(directory, name)
+
+
+def _inherited(directory: str, name: str) -> str:
+    """The set of ``directory``, taken over from its parent first if need be: a neighbour may have made the parent and not filled it yet."""
+    own = read_text(f"{directory}/{name}").strip()
+    if not own:
+        own = _inherited(os.path.dirname(directory), name)
+        tree.write(f"{directory}/{name}", own)
+    return own
 
 
 def _service_bytes(text: str) -> dict[str, int]:

@@ -54,10 +54,9 @@ class CgroupV2:
         """For CLONE_INTO_CGROUP."""
         return os.open(self._directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
-    def join(self, *, born: bool = False) -> None:
-        """Move the calling process, unless it was born there."""
-        if not born:
-            tree.write(f"{self._directory}/cgroup.procs", "0")
+    def gates(self) -> list[int]:
+        """Its cgroup.procs."""
+        return [os.open(f"{self._directory}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)]
 
     def add(self, pid: int) -> None:
         """Move a process."""

@@ -12,13 +12,14 @@ from typing import NoReturn
 
 from runtime import cgroups, sandbox_stdio, security
 from runtime.bundle import Bundle
+from runtime.cgroups import join
 from runtime.errors import LaunchError
 from runtime.mounts import Root
 from runtime.namespaces import ENTERED
 from runtime.native import syscalls as sys
 from runtime.sandbox import Launched, Launching, Stdio, fork
-from runtime.sandbox_channel import channel, send_warning
-from runtime.sandbox_child import Order, Progress, forget_imports, join_cgroup
+from runtime.sandbox_channel import channel, send_ready, send_warning
+from runtime.sandbox_child import Order, Progress, forget_imports, open_gates
 from runtime.sandbox_process import Process, become, ignored_signals
 from runtime.sandbox_stdio import Streams
 from runtime.security_filter import load_filter
@@ -36,7 +37,6 @@ def begin(container_pid: int, bundle: Bundle, spec: ExecSpec, stdio: Stdio) -> L
         raise LaunchError("exec", "exec: no command was given", exit_code=126)
     container = _open_container(container_pid)
     cgroup = cgroups.find(bundle.cgroup.path) if bundle.cgroup.path else None
-    directory = cgroup.descriptor() if cgroup else -1
     ours, theirs = channel()
     order = Order(
         bundle=bundle,
@@ -44,10 +44,11 @@ def begin(container_pid: int, bundle: Bundle, spec: ExecSpec, stdio: Stdio) -> L
         donors={},
         cgroup=cgroup,
         connection=theirs,
-        born=directory >= 0,
+        born=False,
+        late=True,
         ignored_signals=ignored_signals(),
     )
-    child = fork(order, 0, container, directory, partial(_steps, order, spec, container))
+    child = fork(order, 0, container, -1, partial(_steps, order, spec, container))
     return Launching(child.pid, child.pidfd, ours)
 
 
@@ -60,13 +61,15 @@ def _open_container(pid: int) -> int:
 
 def _steps(order: Order, spec: ExecSpec, container: int, progress: Progress) -> NoReturn:
     progress.stage = "cgroup"
-    join_cgroup(order)
+    gates = open_gates(order)
     progress.stage = "seccomp"
     process = _process(order, spec, load_filter(order.bundle.confinement, lambda text: send_warning(order.connection, text)))
     progress.stage = "namespaces"
     root = _enter(container)
     progress.stage = "terminal"
     sandbox_stdio.set_up(order.streams, root, order.connection)
+    progress.stage = "cgroup"
+    join(gates)  # as late as this: a Python process must not be charged to a container that may be near its memory limit
     progress.stage = "process"
     become(process, root)
 
@@ -100,4 +103,5 @@ def _process(order: Order, spec: ExecSpec, program: bytes) -> Process:
         filter=program,
         tty=spec.tty,
         ignored_signals=order.ignored_signals,
+        ready=lambda: send_ready(order.connection),
     )

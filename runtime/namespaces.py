@@ -109,7 +109,7 @@ def flags_for(plan: NamespacePlan) -> int:
 
 
 def join(plan: NamespacePlan, donors: Mapping[str, int]) -> None:
-    """In the child: join the namespaces of others, and root the cgroup namespace at the cgroup joined before (cgroup_namespaces(7))."""
+    """In the child: join the namespaces of others, or set up those that are the container's own."""
     for name, flag, donor in (("ipc", sys.CLONE_NEWIPC, plan.ipc), ("uts", sys.CLONE_NEWUTS, plan.uts)):
         if donor not in ("", "host"):
             _join_file(f"/proc/{donors[donor]}/ns/{name}", flag)
@@ -117,8 +117,6 @@ def join(plan: NamespacePlan, donors: Mapping[str, int]) -> None:
         bring_up_loopback()
     elif plan.network != "host":
         _join_network(plan, donors)
-    if not plan.cgroup:
-        sys.unshare(sys.CLONE_NEWCGROUP)
 
 
 def _join_network(plan: NamespacePlan, donors: Mapping[str, int]) -> None:

@@ -23,6 +23,7 @@ from runtime.sandbox_init import find_init
 from runtime.sandbox_process import ignored_signals
 from runtime.sandbox_stdio import Streams
 
+_SMALL = 64 << 20  # bytes: under a smaller memory limit the child joins its cgroup at the last moment
 _NO_DONORS: Mapping[str, int] = {}
 
 
@@ -69,16 +70,22 @@ class Launching:
             outcome = receive(self._connection)
         finally:
             self._connection.close()
-        if outcome.error is None:
+        if outcome.ready and outcome.error is None:
             return Launched(self.pid, self.pidfd, outcome.terminal, outcome.warnings)
-        self._reap(outcome)
-        raise outcome.error
+        status = self._reap(outcome)
+        raise outcome.error or _killed(status)
 
-    def _reap(self, outcome: Outcome) -> None:
-        os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
+    def _reap(self, outcome: Outcome) -> int:
+        result = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
         os.close(self.pidfd)
         if outcome.terminal >= 0:
             os.close(outcome.terminal)
+        return result.si_status if result else 0
+
+
+def _killed(number: int) -> LaunchError:
+    hint = "a memory limit of less than 6 MiB is too small for any container" if number == 9 else None
+    return LaunchError("start", f"killed by signal {number} before its program could start", exit_code=128 + number, hint=hint)
 
 
 def launch(bundle: Bundle, stdio: Stdio, donors: Mapping[str, int] = _NO_DONORS) -> Launched:
@@ -96,7 +103,8 @@ def begin(bundle: Bundle, stdio: Stdio, donors: Mapping[str, int] = _NO_DONORS) 
         if container not in donors:
             raise LaunchError("namespaces", f"container {container[:12]}, whose namespace is to be joined, is not running")
     cgroup = cgroups.create(bundle.cgroup, bundle.devices) if bundle.cgroup.path else None
-    directory = cgroup.descriptor() if cgroup else -1
+    late = bool(bundle.cgroup.resources.memory) and (bundle.cgroup.resources.memory or 0) < _SMALL
+    directory = cgroup.descriptor() if cgroup and not late else -1
     donor = _pid_donor(bundle, donors)
     ours, theirs = channel()
     order = Order(
@@ -106,6 +114,7 @@ def begin(bundle: Bundle, stdio: Stdio, donors: Mapping[str, int] = _NO_DONORS) 
         cgroup=cgroup,
         connection=theirs,
         born=directory >= 0,
+        late=late,
         ignored_signals=ignored_signals(),
         init=find_init() if bundle.init else "",
     )

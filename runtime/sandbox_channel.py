@@ -1,6 +1,7 @@
 """How a container child tells its parent what became of it: packets over a socket that execve closes. In both of them.
 
-A packet is a failure, a warning, or the master of a new terminal; the end of the stream after none of the first is success.
+A packet is a failure, a warning, the master of a new terminal, or "ready" just before execve; the end of the stream after "ready" and no
+failure is success.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from runtime.errors import KernelError, LaunchError, RuntimeFailure
 class Outcome:
     """What the child said until its end of the channel closed."""
 
+    ready: bool
     error: LaunchError | None
     terminal: int
     warnings: tuple[str, ...]
@@ -29,20 +31,26 @@ def channel() -> tuple[socket.socket, socket.socket]:
 
 def receive(connection: socket.socket) -> Outcome:
     """Read until the child's end closes."""
-    error, terminal, warnings = None, -1, list[str]()
+    ready, error, terminal, warnings = False, None, -1, list[str]()
     while True:
         data, descriptors, _, _ = socket.recv_fds(connection, 65536, 1, socket.MSG_CMSG_CLOEXEC)
         if not data:
-            return Outcome(error, terminal, tuple(warnings))
+            return Outcome(ready, error, terminal, tuple(warnings))
         message = json.loads(data)
         if descriptors:
             terminal = descriptors[0]
+        ready = ready or "ready" in message
         if "warning" in message:
             warnings.append(message["warning"])
         if "stage" in message:
             error = LaunchError(
                 message["stage"], message["message"], exit_code=message["exit_code"], errno=message["errno"], hint=message["hint"]
             )
+
+
+def send_ready(connection: socket.socket) -> None:
+    """Say that execve comes next: a child that ends without having said so was killed."""
+    connection.send(b'{"ready":true}')
 
 
 def send_terminal(connection: socket.socket, master: int) -> None:

@@ -15,11 +15,11 @@ from typing import NoReturn
 
 from runtime import namespaces, sandbox_init, sandbox_root, sandbox_stdio
 from runtime.bundle import Bundle
-from runtime.cgroups import Cgroup
+from runtime.cgroups import Cgroup, join
 from runtime.errors import KernelError, LaunchError
 from runtime.mounts import Root
 from runtime.native import syscalls as sys
-from runtime.sandbox_channel import send_failure, send_warning
+from runtime.sandbox_channel import send_failure, send_ready, send_warning
 from runtime.sandbox_process import Process, become
 from runtime.security_filter import load_filter
 
@@ -28,7 +28,10 @@ _KEPT: list[object] = []
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What the parent hands over to its child; ``born`` tells that clone3 put the child into the v2 cgroup already."""
+    """What the parent hands over to its child; ``born`` tells that clone3 put the child into the cgroup already.
+
+    ``late`` joins the cgroup just before execve: until then the child is a Python process, whose memory a small limit would not hold.
+    """
 
     bundle: Bundle
     streams: sandbox_stdio.Streams
@@ -36,6 +39,7 @@ class Order:
     cgroup: Cgroup | None
     connection: socket.socket
     born: bool
+    late: bool
     ignored_signals: Sequence[int]
     init: str = ""
 
@@ -63,7 +67,9 @@ def launch(order: Order, progress: Progress) -> NoReturn:
     """Become the container's first process."""
     bundle = order.bundle
     progress.stage = "cgroup"
-    join_cgroup(order)
+    gates = open_gates(order)
+    if not order.late:
+        _join_cgroup(order, gates)
     _set_oom_score(bundle.oom_score_adj)
     progress.stage = "seccomp"
     program = load_filter(bundle.confinement, lambda text: send_warning(order.connection, text))
@@ -76,17 +82,26 @@ def launch(order: Order, progress: Progress) -> NoReturn:
     sandbox_stdio.set_up(order.streams, root, order.connection)
     progress.stage = "mounts"
     sandbox_root.hide(root, bundle)
+    progress.stage = "cgroup"
+    if order.late:
+        _join_cgroup(order, gates)
     progress.stage = "process"
     become(_process(order, program), root)
 
 
-def join_cgroup(order: Order) -> None:
-    """Begin a session, hide this process while it still is Python (ptrace(2): nobody in a shared pid namespace may look into it), join the cgroup."""
+def open_gates(order: Order) -> list[int]:
+    """Begin a session; hide this process while it still is Python (ptrace(2): nobody in a shared pid namespace may look into it); find the cgroup."""
     os.setsid()
     os.umask(0o022)
     sys.prctl(sys.PR_SET_DUMPABLE, 0)
-    if order.cgroup is not None:
-        order.cgroup.join(born=order.born)
+    return [] if order.cgroup is None or order.born else order.cgroup.gates()
+
+
+def _join_cgroup(order: Order, gates: Sequence[int]) -> None:
+    """Join; the cgroup namespace made then has its root there (cgroup_namespaces(7))."""
+    join(gates)
+    if not order.bundle.namespaces.cgroup:
+        sys.unshare(sys.CLONE_NEWCGROUP)
 
 
 def _set_oom_score(value: int) -> None:
@@ -143,6 +158,7 @@ def _process(order: Order, program: bytes) -> Process:
         filter=program,
         tty=bundle.tty,
         ignored_signals=order.ignored_signals,
+        ready=lambda: send_ready(order.connection),
         program=bundle.argv[0],
         reap=bundle.init and not order.init,
     )

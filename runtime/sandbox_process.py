@@ -7,7 +7,7 @@ import os
 import resource
 import signal
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -47,6 +47,7 @@ class Process:
     filter: bytes
     tty: bool
     ignored_signals: Sequence[int]
+    ready: Callable[[], None]  # called when nothing but execve is left
     program: str = ""  # what argv is to run in the end, when that is an init
     reap: bool = False
 
@@ -71,6 +72,7 @@ def become(process: Process, root: Root) -> NoReturn:
         sys.seccomp_filter(process.filter)
     if process.reap:
         reap_for_child()
+    process.ready()
     _reset_signals(process.ignored_signals)
     _execute(path, process.argv, environment)
 

@@ -126,7 +126,7 @@ def test_remove_kills_what_is_left_and_takes_empty_parents_along():
     assert directories(path)
     pid = os.fork()
     if pid == 0:
-        cgroup.join()
+        cgroups.join(cgroup.gates())
         threading.Event().wait()
     while not cgroup.pids():
         time.sleep(0.001)
@@ -167,3 +167,7 @@ def test_devices_are_refused_but_those_allowed(host):
     allowed = host.run(script, device_cgroup_rules=("c 1:11 w",)).out
     assert "written" in allowed
     assert "read\n" not in allowed
+
+
+def test_the_smallest_memory_limit_still_starts(host):
+    assert host.run("echo fine", resources=Resources(memory=6 << 20)).out == "fine\n"
