@@ -104,21 +104,27 @@ def _duration(found: Mapping[str, object], key: str) -> float | None:
 
 
 def _number(found: Mapping[str, object], key: str) -> int:
-    value = found.get(key) or 0
+    value = found.get(key)
+    if value is None:
+        return 0
     if not isinstance(value, int):
         raise _wrong(key, "a number")
     return value
 
 
 def _text(found: Mapping[str, object], key: str) -> str:
-    value = found.get(key) or ""
+    value = found.get(key)
+    if value is None:
+        return ""
     if not isinstance(value, str):
         raise _wrong(key, "a string")
     return value
 
 
 def _mapping(found: Mapping[str, object], key: str) -> Mapping[str, object]:
-    value = found.get(key) or {}
+    value = found.get(key)
+    if value is None:
+        return {}
     if not isinstance(value, dict):
         raise _wrong(key, "an object")
     return value

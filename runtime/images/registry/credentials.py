@@ -131,7 +131,7 @@ def _from_entry(entry: Mapping[str, object], key: str) -> Credential | None:
     auth = entry.get("auth")
     if isinstance(auth, str) and auth:
         try:
-            username, _, password = base64.b64decode(auth).decode().rstrip("\0").partition(":")
+            username, _, password = base64.b64decode(auth, validate=True).decode().rstrip("\0").partition(":")
         except (binascii.Error, UnicodeDecodeError):
             raise RegistryError(f"{path()}: auths[{key!r}].auth is not valid base64", hint=f"pycompose login {key}") from None
     token, registry_token = str(entry.get("identitytoken") or ""), str(entry.get("registrytoken") or "")
