@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import anyio
 
-from compose.model import Build
-from compose.plan import Await
+from compose.intent import Intent
+from compose.model import Build, Dependency, Network, Project, Service, ServiceNetwork, Volume
+from compose.plan import Await, Plan
+from compose.planner import plan
+from compose.scheduler import execute
 from runtime.errors import Conflict, InUse, NotFound, RuntimeFailure
 from runtime.spec import ContainerSpec, EndpointSpec, ExecSpec, ImageConfig, NetworkSpec, VolumeMount, VolumeSpec
 from runtime.state import ContainerState, Health, HealthState, ImageState, NetworkState, ProcessState, Snapshot, Status, VolumeState
@@ -30,6 +33,7 @@ class FakeEngine:
     images: dict[str, ImageState] = field(default_factory=dict)
     exits: Mapping[str, int] = field(default_factory=dict)
     health: Mapping[str, Health] = field(default_factory=dict)
+    hook_exit: int = 0
     fail: Mapping[str, str] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -116,7 +120,9 @@ class FakeEngine:
         await self._enter("start", name)
         state = self.containers[container]
         service = state.spec.labels.get("com.docker.compose.service", "")
-        if service in self.exits:
+        if "com.docker.compose.hook" in state.spec.labels:
+            process = ProcessState(status=Status.EXITED, exit_code=self.hook_exit)
+        elif service in self.exits:
             process = ProcessState(status=Status.EXITED, exit_code=self.exits[service])
         else:
             process = ProcessState(status=Status.RUNNING, health=HealthState(status=self.health.get(service, Health.NONE)))
@@ -224,3 +230,39 @@ class FakeEngine:
 
     def _set(self, container: str, process: ProcessState) -> None:
         self.containers[container] = replace(self.containers[container], process=process)
+
+
+def service(name: str, **attributes: object) -> Service:
+    """A service of busybox on the default network, unless said otherwise."""
+    shared = {"network_mode", "networks", "provider"} & attributes.keys()
+    default = {} if shared else {"networks": (ServiceNetwork(network="default"),)}
+    depends_on = attributes.pop("depends_on", ())
+    entries = {d if isinstance(d, str) else d.service: Dependency(service=d) if isinstance(d, str) else d for d in depends_on}  # type: ignore[attr-defined]
+    return Service(name=name, **{"image": "busybox", **default, "depends_on": entries, **attributes})  # type: ignore[arg-type]
+
+
+def project(*services: Service, networks: Sequence[Network] = (), volumes: Sequence[Volume] = (), **attributes: object) -> Project:
+    """The project "demo" of these services, with the default network."""
+    default = Network(key="default", name="demo_default")
+    return Project(
+        name="demo",
+        working_dir="/srv/demo",
+        files=("/srv/demo/compose.yaml",),
+        services={s.name: s for s in services},
+        networks={n.key: n for n in (default, *networks)},
+        volumes={v.key: v for v in volumes},
+        **attributes,  # type: ignore[arg-type]
+    )
+
+
+def engine(**attributes: object) -> FakeEngine:
+    """An engine whose store has busybox."""
+    return FakeEngine(**{"images": {"busybox": image("busybox")}, **attributes})  # type: ignore[arg-type]
+
+
+def carry_out(on: FakeEngine, of: Project, intent: Intent, **snapshot: object) -> Plan:
+    """Plan and execute; returns the plan, ``on.log`` holds what was done in order."""
+    made = plan(of, on.snapshot(**snapshot), intent)
+    on.log.clear()
+    anyio.run(execute, made, on, lambda _: None)
+    return made

@@ -203,10 +203,8 @@ def _renew_network(work: Convergence, key: str, network: NetworkSpec) -> None:
         words=words,
     )
     created = _create_network(work, key, (removed,), "config changed")
-    leaving = work.leaving()
-    for container in _users(work, network.name):
-        if container.spec.id not in leaving:
-            _put_on(work, container, key, network, created, cause)
+    for container in _returning(work, key, network.name):
+        _put_on(work, container, key, network, created, cause)
 
 
 def _users(work: Convergence, network: str) -> list[ContainerState]:
@@ -214,6 +212,16 @@ def _users(work: Convergence, network: str) -> list[ContainerState]:
     rank = {name: i for i, name in enumerate(work.order)}
     users = [c for c in work.snapshot.containers if any(e.network == network for e in c.spec.endpoints)]
     return sorted(users, key=lambda c: -rank.get(service_of(c), len(rank)))
+
+
+def _returning(work: Convergence, key: str, network: str) -> list[ContainerState]:
+    """Who gets an end of the new network: who had one and stays, and who lost it in an earlier try that was cut short."""
+    leaving = work.leaving()
+    users = [c for c in _users(work, network) if c.spec.id not in leaving]
+    kept = [
+        r for r in work.all_replicas() if r.action is Action.KEEP and any(a.network == key for a in attachments(work.project, r.service))
+    ]
+    return users + [r.current for r in kept if r.current is not None and r.current not in users]
 
 
 def _take_off(work: Convergence, container: ContainerState, network: str, cause: str) -> Iterator[str]:
@@ -245,9 +253,10 @@ def _new_endpoint(work: Convergence, container: ContainerState, key: str, networ
     """The end a kept container gets: what its service says, with its old names; an address of the new network."""
     service = work.project.services.get(service_of(container))
     attachment = next((a for a in attachments(work.project, service) if a.network == key), None) if service else None
-    old = next(e for e in container.spec.endpoints if e.network == network.name)
+    old = next((e for e in container.spec.endpoints if e.network == network.name), EndpointSpec(network=network.name))
     if service is not None and attachment is not None:
-        return replace(endpoint_spec(work.at, service, attachment, container.spec.id), aliases=old.aliases)
+        endpoint = endpoint_spec(work.at, service, attachment, container.spec.id)
+        return replace(endpoint, aliases=old.aliases or endpoint.aliases)
     ipv4 = work.at.addresses.choose(network, 4, container.spec.id)
     ipv6 = work.at.addresses.choose(network, 6, container.spec.id)
     return replace(old, ipv4=ipv4, ipv6=ipv6, mac=ipam.mac_for(ipv4 or ipv6 or container.spec.id))
