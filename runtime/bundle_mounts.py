@@ -86,9 +86,7 @@ def _entry(mount: MountSpec, file: str, volumes: Mapping[str, str], images: Mapp
             )
         case VolumeMount():
             source = _known(volumes, mount.volume, "volume", mount.origin)
-            return BindEntry(
-                source=source, target=mount.target, subpath=mount.subpath, read_only=mount.read_only, origin=mount.origin
-            )
+            return BindEntry(source=source, target=mount.target, subpath=mount.subpath, read_only=mount.read_only, origin=mount.origin)
         case TmpfsMount():
             return TmpfsEntry(target=mount.target, options=_tmpfs_options(mount), origin=mount.origin)
         case ImageMount():

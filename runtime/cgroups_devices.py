@@ -65,7 +65,9 @@ def attach(directory: str, rules: Sequence[str]) -> None:
     """Load the program and attach it to the cgroup ``directory``; it lives as long as the cgroup. Raises LaunchError when the kernel cannot."""
     code, license_text = ctypes.create_string_buffer(program(rules)), ctypes.create_string_buffer(b"Apache-2.0")
     count = (len(code) - 1) // 8
-    load = struct.pack("=IIQQIIQII16s", _TYPE_CGROUP_DEVICE, count, ctypes.addressof(code), ctypes.addressof(license_text), 0, 0, 0, 0, 0, b"devices")
+    load = struct.pack(
+        "=IIQQIIQII16s", _TYPE_CGROUP_DEVICE, count, ctypes.addressof(code), ctypes.addressof(license_text), 0, 0, 0, 0, 0, b"devices"
+    )
     cgroup = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         loaded = sys.bpf(_PROG_LOAD, load)

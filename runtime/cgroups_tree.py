@@ -43,7 +43,9 @@ def apply(directory: str, setting: Setting) -> None:
             return
         hint = "this kernel has no such control" if error.errno in (errno.ENOENT, errno.EACCES, errno.EPERM) else None
         reason = os.strerror(error.errno or 0)
-        raise LaunchError("cgroup", f"{setting.field}: {setting.file} = {setting.value}: {reason}", errno=error.errno or 0, hint=hint) from None
+        raise LaunchError(
+            "cgroup", f"{setting.field}: {setting.file} = {setting.value}: {reason}", errno=error.errno or 0, hint=hint
+        ) from None
 
 
 def missing(setting: Setting) -> LaunchError:
@@ -67,56 +69,6 @@ def _make(root: str, path: str) -> bool:
         return True
     except FileNotFoundError:
         return "/" in path and _make(root, os.path.dirname(path)) and _make(root, path)
-    return True
-
-
-def write_all(path: str, values: Sequence[str]) -> None:
-    """Several writes to one control file, each a write(2) of its own."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        for value in values:
-            os.write(descriptor, value.encode())
-    finally:
-        os.close(descriptor)
-
-
-def apply(directory: str, setting: Setting) -> None:
-    """Write one limit. Raises LaunchError that names the field, unless the setting is optional."""
-    try:
-        write(f"{directory}/{setting.file}", setting.value)
-    except OSError as error:
-        if setting.optional:
-            return
-        hint = "this kernel has no such control" if error.errno in (errno.ENOENT, errno.EACCES, errno.EPERM) else None
-        reason = os.strerror(error.errno or 0)
-        raise LaunchError("cgroup", f"{setting.field}: {setting.file} = {setting.value}: {reason}", errno=error.errno or 0, hint=hint) from None
-
-
-def missing(setting: Setting) -> LaunchError:
-    """The error for a limit whose controller the host has not got."""
-    message = f"{setting.field}: this host has no cgroup controller {setting.controller!r}"
-    return LaunchError("cgroup", message, hint="enable it on the kernel's command line, or leave the limit out")
-
-
-def make(root: str, path: str) -> list[str]:
-    """Make ``path`` below ``root`` and return the directories that were missing, top first. A neighbour may be removing an empty parent meanwhile."""
-    for _ in range(10):
-        made: list[str] = []
-        if _make(root, path, made):
-            return made
-    raise LaunchError("cgroup", f"{root}/{path} cannot be made: its parent keeps disappearing")
-
-
-def _make(root: str, path: str, made: list[str]) -> bool:
-    try:
-        os.mkdir(f"{root}/{path}", 0o755)
-    except FileExistsError:
-        return True
-    except FileNotFoundError:
-        if "/" not in path or not _make(root, os.path.dirname(path), made):
-            return False
-        return _make(root, path, made)
-    made.append(f"{root}/{path}")
     return True
 
 

@@ -14,7 +14,14 @@ from runtime.spec import DeviceSpec
 STANDARD = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0))
 
 # What every container may use (as the OCI runtime specification's defaults): mknod of anything, the standard nodes, and terminals.
-_DEFAULT_RULES = ("c *:* m", "b *:* m", *(f"c {major}:{minor} rwm" for _, major, minor in STANDARD), "c 5:1 rwm", "c 5:2 rwm", "c 136:* rwm")
+_DEFAULT_RULES = (
+    "c *:* m",
+    "b *:* m",
+    *(f"c {major}:{minor} rwm" for _, major, minor in STANDARD),
+    "c 5:1 rwm",
+    "c 5:2 rwm",
+    "c 136:* rwm",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,9 +83,7 @@ def _is_device(mode: int) -> bool:
 
 def _node(status: os.stat_result, target: str, permissions: str) -> Node:
     major, minor = os.major(status.st_rdev), os.minor(status.st_rdev)
-    return Node(
-        target=target, mode=status.st_mode, major=major, minor=minor, uid=status.st_uid, gid=status.st_gid, permissions=permissions
-    )
+    return Node(target=target, mode=status.st_mode, major=major, minor=minor, uid=status.st_uid, gid=status.st_gid, permissions=permissions)
 
 
 def _walk(source: str, target: str, permissions: str, skip: set[str]) -> list[Node]:

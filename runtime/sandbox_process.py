@@ -20,17 +20,12 @@ from runtime.sandbox_init import reap_for_child
 from runtime.spec import Ulimit
 from runtime.users import Identity, identify
 
-_LIMITS = {
-    name: getattr(resource, f"RLIMIT_{name.upper()}")
-    for name in ("as core cpu data fsize memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack").split()
-    if hasattr(resource, f"RLIMIT_{name.upper()}")
-} | {"locks": 10, "rttime": 15}
+_LIMIT_NAMES = "as core cpu data fsize memlock msgqueue nice nofile nproc rss rtprio sigpending stack"
+_LIMITS = {name: int(getattr(resource, f"RLIMIT_{name.upper()}")) for name in _LIMIT_NAMES.split()} | {"locks": 10, "rttime": 15}
 
 
-_MAY_BE_IGNORED = [
-    getattr(signal, f"SIG{name}")
-    for name in "HUP INT QUIT PIPE ALRM TERM USR1 USR2 CHLD CONT TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS".split()
-]
+_SIGNAL_NAMES = "HUP INT QUIT PIPE ALRM TERM USR1 USR2 CHLD CONT TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS"
+_MAY_BE_IGNORED = [getattr(signal, f"SIG{name}") for name in _SIGNAL_NAMES.split()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,7 +207,9 @@ def _exec_error(name: str, path: str, error: OSError) -> LaunchError:
     if number == 2 and os.path.exists(path):
         interpreter = _interpreter(path)
         message = f'exec: "{name}": its interpreter {interpreter} was not found' if interpreter else f'exec: "{name}": {reason}'
-        return LaunchError("exec", message, exit_code=127, errno=number, hint="the image lacks the program or the dynamic loader it asks for")
+        return LaunchError(
+            "exec", message, exit_code=127, errno=number, hint="the image lacks the program or the dynamic loader it asks for"
+        )
     if number == 2:
         return LaunchError("exec", f'exec: "{name}": stat {name}: {reason}', exit_code=127, errno=number)
     if os.path.isdir(path):

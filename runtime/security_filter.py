@@ -92,7 +92,9 @@ def compile_profile(profile: str, capabilities: Sequence[str], machine: str = ""
         rules = [r for row in _rows(data) if _applies(row, arch, capabilities) for r in _rules(row)]
         body, unknown = seccomp.compile_rules(default, further, rules)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise LaunchError("seccomp", f"seccomp profile: {type(error).__name__}: {error}", hint="it must be JSON in Docker's format") from None
+        raise LaunchError(
+            "seccomp", f"seccomp profile: {type(error).__name__}: {error}", hint="it must be JSON in Docker's format"
+        ) from None
     except KernelError as error:
         raise LaunchError("seccomp", f"seccomp profile: {error.message}", errno=error.errno) from None
     newer = {_NEWER[r.name]: r.action for r in unknown if r.name in _NEWER and not r.comparisons}

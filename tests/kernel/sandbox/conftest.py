@@ -80,6 +80,11 @@ class Container:
         return Result(os.waitstatus_to_exitcode(os.waitpid(launched.pid, 0)[1]), out)
 
 
+def text(path: str) -> str:
+    with open(path) as file:
+        return file.read()
+
+
 def drain(descriptor: int) -> str:
     """All that comes until the other end closes."""
     chunks = []

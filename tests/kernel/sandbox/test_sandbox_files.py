@@ -11,7 +11,7 @@ import pytest
 
 from runtime.errors import LaunchError, RuntimeFailure
 from runtime.spec import BindMount, DeviceSpec, FileMount, ImageMount, TmpfsMount, VolumeMount
-from tests.kernel.sandbox.conftest import drain, make_layer
+from tests.kernel.sandbox.conftest import drain, make_layer, text
 
 pytestmark = pytest.mark.root
 
@@ -58,7 +58,9 @@ def test_nothing_is_mounted_on_the_host_while_it_runs_or_after(host):
 
 
 def test_cgroups_are_read_only_and_only_its_own(host):
-    result = host.run("cat /proc/self/cgroup; grep /sys/fs/cgroup /proc/self/mountinfo | cut -d' ' -f4-6 | sort -u; cd /sys/fs/cgroup; for d in . pids; do mkdir $d/x; done")
+    result = host.run(
+        "cat /proc/self/cgroup; grep /sys/fs/cgroup /proc/self/mountinfo | cut -d' ' -f4-6 | sort -u; cd /sys/fs/cgroup; for d in . pids; do mkdir $d/x; done"
+    )
     assert all(line.endswith(":/") for line in result.lines if line[0].isdigit() and ":" in line)
     assert not any(host.made[0].id in line for line in result.lines if " /" in line)
     assert "Read-only file system" in result.out
@@ -79,13 +81,18 @@ def test_masked_directories_are_empty_and_kernel_files_read_only(host):
 
 def test_systempaths_unconfined_and_privileged_unmask(host):
     assert host.run("wc -c < /proc/interrupts", security_opt=("systempaths=unconfined",)).out.strip() != "0"
-    privileged = host.run("grep -c ' /proc/' /proc/self/mountinfo; mkdir /sys/fs/cgroup/memory/x /sys/fs/cgroup/x && echo writable; ls /dev | wc -l", privileged=True)
+    privileged = host.run(
+        "grep -c ' /proc/' /proc/self/mountinfo; mkdir /sys/fs/cgroup/memory/x /sys/fs/cgroup/x && echo writable; ls /dev | wc -l",
+        privileged=True,
+    )
     assert privileged.lines[0] == "0"
     assert int(privileged.lines[-1]) > 20
 
 
 def test_devices_as_in_docker(host):
-    result = host.run("cd /dev; stat -c '%n %a %t,%T' full null random tty urandom zero; for l in fd stdin stdout stderr ptmx; do readlink $l; done; ls -d /dev/* | wc -l")
+    result = host.run(
+        "cd /dev; stat -c '%n %a %t,%T' full null random tty urandom zero; for l in fd stdin stdout stderr ptmx; do readlink $l; done; ls -d /dev/* | wc -l"
+    )
     assert result.lines == [
         *["full 666 1,7", "null 666 1,3", "random 666 1,8", "tty 666 5,0", "urandom 666 1,9", "zero 666 1,5"],
         *["/proc/self/fd", "/proc/self/fd/0", "/proc/self/fd/1", "/proc/self/fd/2", "pts/ptmx", "14"],
@@ -119,7 +126,7 @@ def test_a_write_goes_to_the_upper_layer_only(host, busybox_layer):
     found = host.bundle("echo hello > /written; rm /etc/group; ls /etc")
     container = host.start(found)
     assert container.wait() == 0
-    assert open(f"{found.root.upper}/written").read() == "hello\n"
+    assert text(f"{found.root.upper}/written") == "hello\n"
     assert not os.path.exists(f"{busybox_layer}/written")
     assert os.path.exists(f"{busybox_layer}/etc/group")
     assert stat.S_ISCHR(os.lstat(f"{found.root.upper}/etc/group").st_mode)
@@ -140,7 +147,7 @@ def test_the_etc_files_are_bound(host):
     container = host.start(found)
     assert drain(container.logs).splitlines()[:2] == ["this is hosts", "this is hostname"]
     assert container.wait() == 0
-    assert open(f"{place}/files/hosts").read() == "this is hosts\nmore\n"
+    assert text(f"{place}/files/hosts") == "this is hosts\nmore\n"
 
 
 def test_binds_of_files_and_directories(host):
@@ -154,7 +161,9 @@ def test_binds_of_files_and_directories(host):
         BindMount(source=f"{host.directory}/d", target="/ro", read_only=True),
         BindMount(source=f"{host.directory}/made/by/us", target="/made", create_source=True),
     )
-    result = host.run("cat /deep/er/dir/f /deep/file; touch /deep/er/dir/new; touch /made/x; touch /ro/x; echo y > /deep/file", mounts=mounts)
+    result = host.run(
+        "cat /deep/er/dir/f /deep/file; touch /deep/er/dir/new; touch /made/x; touch /ro/x; echo y > /deep/file", mounts=mounts
+    )
     assert result.lines[:2] == ["content", "content"]
     assert result.out.count("Read-only file system") == 2
     assert os.path.exists(f"{host.directory}/d/new")
@@ -195,7 +204,7 @@ def test_propagation(host):
         container = host.start(host.bundle(("sleep", "60"), mounts=mounts, privileged=True))
         os.makedirs(f"{source}/x")
         subprocess.run(["mount", "-t", "tmpfs", "none", f"{source}/x"], check=True)
-        open(f"{source}/x/seen", "w").close()
+        os.close(os.open(f"{source}/x/seen", os.O_CREAT))
         assert container.exec("ls /private/x /slave/x /shared/x").out.split() == ["/private/x:", "/shared/x:", "seen", "/slave/x:", "seen"]
         subprocess.run(["umount", f"{source}/x"], check=True)
         os.makedirs(f"{source}/y")
@@ -227,7 +236,11 @@ def test_volumes_and_subpaths(host):
     volumes = {"v": data}
     result = host.run(
         "touch /v/a /s/b; ls /e | wc -l",
-        mounts=(VolumeMount(volume="v", target="/v"), VolumeMount(volume="v", target="/s", subpath="in/side"), VolumeMount(volume="v", target="/e", subpath="escape")),
+        mounts=(
+            VolumeMount(volume="v", target="/v"),
+            VolumeMount(volume="v", target="/s", subpath="in/side"),
+            VolumeMount(volume="v", target="/e", subpath="escape"),
+        ),
         volumes=volumes,
     )
     assert result.out.strip() == "0", "a link in a volume stays in the volume"
@@ -256,7 +269,10 @@ def test_tmpfs_with_dockers_defaults_and_ones_own(host):
 
 
 def test_prepared_files_are_bound_read_only(host):
-    found = host.bundle("stat -c '%a %u %g' /run/secrets/s; cat /run/secrets/s; echo x > /run/secrets/s", mounts=(FileMount(target="/run/secrets/s", content=""),))
+    found = host.bundle(
+        "stat -c '%a %u %g' /run/secrets/s; cat /run/secrets/s; echo x > /run/secrets/s",
+        mounts=(FileMount(target="/run/secrets/s", content=""),),
+    )
     prepared = f"{found.root.mountpoint}/files/mounts/000"
     with open(prepared, "w") as file:
         file.write("secret\n")
@@ -275,7 +291,11 @@ def test_the_content_of_another_image(host):
     images = {"two": [base, top], "one": [base]}
     result = host.run(
         "cat /i/a/base /i/a/hidden /s/hidden /o/a/hidden; touch /i/x",
-        mounts=(ImageMount(image="two", target="/i"), ImageMount(image="two", target="/s", subpath="a"), ImageMount(image="one", target="/o")),
+        mounts=(
+            ImageMount(image="two", target="/i"),
+            ImageMount(image="two", target="/s", subpath="a"),
+            ImageMount(image="one", target="/o"),
+        ),
         images=images,
     )
     assert result.lines[:4] == ["base", "new", "new", "old"]

@@ -11,10 +11,9 @@ import pytest
 
 from runtime.errors import LaunchError
 from runtime.spec import ImageConfig, Ulimit
-from tests.kernel.sandbox.conftest import DEFAULT_CAPABILITIES, drain, make_layer
+from tests.kernel.sandbox.conftest import DEFAULT_CAPABILITIES, drain, make_layer, text
 
 pytestmark = pytest.mark.root
-
 
 
 def status(out: str) -> dict[str, str]:
@@ -111,7 +110,7 @@ def test_capabilities_are_added_and_dropped(host):
 
 
 def test_privileged_has_all_that_the_engine_has(host):
-    mine = status(open("/proc/self/status").read())
+    mine = status(text("/proc/self/status"))
     found = status(host.run("cat /proc/self/status", privileged=True).out)
     assert int(found["CapEff"], 16) == int(mine["CapPrm"], 16) & (1 << 41) - 1
     assert found["Seccomp"] == "0"
@@ -220,7 +219,9 @@ def test_the_callers_signal_mask_is_restored(host):
 
 
 def test_ulimits(host):
-    result = host.run("ulimit -Sn; ulimit -Hn; ulimit -c", ulimits=(Ulimit(name="nofile", soft=100, hard=200), Ulimit(name="core", soft=0, hard=0)))
+    result = host.run(
+        "ulimit -Sn; ulimit -Hn; ulimit -c", ulimits=(Ulimit(name="nofile", soft=100, hard=200), Ulimit(name="core", soft=0, hard=0))
+    )
     assert result.lines == ["100", "200", "0"]
     with pytest.raises(LaunchError, match=r"ulimits\.nonsense"):
         host.run("true", ulimits=(Ulimit(name="nonsense", soft=1, hard=1),))
@@ -240,7 +241,9 @@ def test_a_working_directory_through_a_magic_link_is_refused(host, busybox_layer
 
 
 def test_init_reaps_and_forwards(host):
-    container = host.start(host.bundle("trap 'exit 7' TERM; (sleep 0.01 &); sleep 0.2; echo; ps | grep -c ' Z ' ; while :; do sleep 0.05; done", init=True))
+    container = host.start(
+        host.bundle("trap 'exit 7' TERM; (sleep 0.01 &); sleep 0.2; echo; ps | grep -c ' Z ' ; while :; do sleep 0.05; done", init=True)
+    )
     out = b""
     while out.count(b"\n") < 2:
         out += os.read(container.logs, 100)
@@ -260,7 +263,9 @@ def test_the_own_init_stands_in_for_a_missing_one(host, monkeypatch):
 
 
 def test_a_terminal_of_the_containers_own(host):
-    container = host.start(host.bundle("tty; ls -l /dev/console | cut -c1-10; test -t 0 && echo controls > /dev/tty; echo $TERM", tty=True), terminal=True)
+    container = host.start(
+        host.bundle("tty; ls -l /dev/console | cut -c1-10; test -t 0 && echo controls > /dev/tty; echo $TERM", tty=True), terminal=True
+    )
     assert container.wait() == 0
     assert drain(container.terminal).split() == ["/dev/pts/0", "crw--w----", "controls", "xterm"]
 

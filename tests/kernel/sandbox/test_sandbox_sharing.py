@@ -16,7 +16,7 @@ from runtime import enter, sandbox
 from runtime.bundle import Bundle
 from runtime.errors import LaunchError, Unsupported
 from runtime.spec import ExecSpec
-from tests.kernel.sandbox.conftest import DEFAULT_CAPABILITIES, drain
+from tests.kernel.sandbox.conftest import DEFAULT_CAPABILITIES, drain, text
 
 pytestmark = pytest.mark.root
 
@@ -67,7 +67,9 @@ def test_the_namespaces_of_another_container(host):
     donor = host.start(host.bundle("echo x > /dev/shm/from_donor; echo ready; exec sleep 60"))
     assert os.read(donor.logs, 10) == b"ready\n"
     reference = f"container:{donor.bundle.id}"
-    guest = host.start(host.bundle(("sleep", "60"), pid_mode=reference, ipc_mode=reference, network_mode=reference), {donor.bundle.id: donor})
+    guest = host.start(
+        host.bundle(("sleep", "60"), pid_mode=reference, ipc_mode=reference, network_mode=reference), {donor.bundle.id: donor}
+    )
     for name in ("ipc", "pid", "net"):
         assert namespace(guest.pid, name) == namespace(donor.pid, name), name
     assert namespace(guest.pid, "uts") != namespace(donor.pid, "uts")
@@ -87,17 +89,17 @@ def test_ipc_none_has_no_shm(host):
 
 
 def test_sysctls_act_inside_only(host):
-    before = open("/proc/sys/kernel/shmmni").read(), open("/proc/sys/net/ipv4/ip_forward").read()
+    before = text("/proc/sys/kernel/shmmni"), text("/proc/sys/net/ipv4/ip_forward")
     result = host.run(
         "cat /proc/sys/kernel/shmmni /proc/sys/net/ipv4/tcp_syncookies /proc/sys/net/ipv4/ip_unprivileged_port_start",
         sysctls={"kernel.shmmni": "1234", "net.ipv4.tcp_syncookies": "0"},
     )
     assert result.lines == ["1234", "0", "0"]
-    assert (open("/proc/sys/kernel/shmmni").read(), open("/proc/sys/net/ipv4/ip_forward").read()) == before
+    assert (text("/proc/sys/kernel/shmmni"), text("/proc/sys/net/ipv4/ip_forward")) == before
 
 
 def test_sysctls_of_the_whole_host_are_refused(host):
-    with pytest.raises(Unsupported, match="kernel.hostname"):
+    with pytest.raises(Unsupported, match=r"kernel\.hostname"):
         host.bundle("true", sysctls={"kernel.hostname": "x"})
     with pytest.raises(Unsupported, match="network_mode shares"):
         host.bundle("true", sysctls={"net.ipv4.ip_forward": "1"}, network_mode="host")
@@ -111,7 +113,9 @@ def running(host):
 
 
 def test_exec_has_the_containers_view_and_environment(running):
-    result = running.exec("hostname; pwd; echo $A $B $C; cat /proc/self/cgroup | cut -d: -f3 | sort -u; ps | grep -c sleep", environment={"B": None, "C": "3"})
+    result = running.exec(
+        "hostname; pwd; echo $A $B $C; cat /proc/self/cgroup | cut -d: -f3 | sort -u; ps | grep -c sleep", environment={"B": None, "C": "3"}
+    )
     assert result.lines[:4] == [running.bundle.id[:12], "/tmp", "1 3", "/"]
     for name in ("mnt", "uts", "ipc", "pid", "net", "cgroup"):
         assert namespace(running.pid, name) != namespace(os.getpid(), name)
@@ -130,7 +134,9 @@ def test_exec_as_another_user_elsewhere(running):
     assert running.exec("id -u; pwd; echo $HOME", user="app", working_dir="/var").lines == ["1000", "/var", "/home/app"]
 
 
-@pytest.mark.parametrize(("argv", "options", "code"), [(("nope",), {}, 127), (("/etc",), {}, 126), (("true",), {"working_dir": "/nope"}, 127)])
+@pytest.mark.parametrize(
+    ("argv", "options", "code"), [(("nope",), {}, 127), (("/etc",), {}, 126), (("true",), {"working_dir": "/nope"}, 127)]
+)
 def test_exec_fails_as_dockers(running, argv, options, code):
     with pytest.raises(LaunchError) as failure:
         running.exec(argv, **options)
@@ -145,7 +151,10 @@ def test_exec_in_what_has_ended(host, running):
 
 def test_exec_on_a_terminal(running):
     launched = enter.execute(
-        running.pid, running.bundle, ExecSpec(argv=("sh", "-c", "tty; test -t 1 && echo yes; echo $TERM"), tty=True), sandbox.Stdio(terminal=True)
+        running.pid,
+        running.bundle,
+        ExecSpec(argv=("sh", "-c", "tty; test -t 1 && echo yes; echo $TERM"), tty=True),
+        sandbox.Stdio(terminal=True),
     )
     os.waitpid(launched.pid, 0)
     os.close(launched.pidfd)
