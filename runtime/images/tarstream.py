@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from runtime.errors import ImageError
 from runtime.images.bytestream import CHUNK, ByteStream
@@ -145,32 +145,30 @@ class TarStream:
                 pending.link = data.split(b"\0", 1)[0]
         self._finish_body()
 
-    def _entry(self, block: bytes, fields: tuple[bytes, ...], kind: bytes, size: int, pending: _Pending) -> Entry:
-        name, link = fields[0].split(b"\0", 1)[0], fields[8].split(b"\0", 1)[0]
-        if fields[9][:6] == b"ustar\0" and fields[14][:1] != b"\0":
-            name = fields[14].split(b"\0", 1)[0] + b"/" + name
-        name = name if pending.name is None else pending.name
-        link = link if pending.link is None else pending.link
+    def _entry(self, block: bytes, fields: tuple[bytes, ...], flag: bytes, size: int, pending: _Pending) -> Entry:
+        name, link = _header_names(fields, pending)
         mode, uid, gid, mtime = _number(fields[1]), _number(fields[2]), _number(fields[3]), _number(fields[5]) * 1_000_000_000
-        device = (_number(fields[12]), _number(fields[13])) if kind in b"34" else (0, 0)
-        entry = Entry(name, _kind(kind, name), mode & 0o7777, uid, gid, size, mtime, link, device, real_size=size)
+        device = (_number(fields[12]), _number(fields[13])) if flag in b"34" else (0, 0)
+        entry = Entry(name, flag, mode & 0o7777, uid, gid, size, mtime, link, device, real_size=size)
         if pending.pax or self._global:
             entry = _with_pax(entry, {**self._global, **pending.pax})
-        if entry.kind != b"0":
-            if kind not in b"123456" and entry.size:
+        kind = _kind(flag, entry.name)  # only now: a header's own name may be cut at a slash where PAX has it whole
+        if kind != flag:
+            entry = replace(entry, kind=kind)
+        if kind != b"0":
+            if flag not in b"123456" and entry.size:
                 raise ImageError(f"a tar entry is a file with content by its type and a directory by its name: {entry.shown()}")
             self._open_body(0)  # a link's size field may hold its target's size: there is no body
             return entry
         self._open_body(entry.size)
-        return self._sparse(entry, block, kind)
+        return self._sparse(entry, block, flag)
 
     def _sparse(self, entry: Entry, block: bytes, kind: bytes) -> Entry:
         if kind == b"S" and entry.sparse is None:
             found, real_size = old_sparse(block, self._continuation)
-            return _replace(entry, sparse=found, real_size=real_size)
+            return replace(entry, sparse=found, real_size=real_size)
         if entry.sparse is not None and entry.sparse.in_body:
-            found = self._map_in_body()
-            return _replace(entry, sparse=found)
+            return replace(entry, sparse=self._map_in_body())
         return entry
 
     def _continuation(self) -> bytes:
@@ -196,6 +194,13 @@ class TarStream:
         return SparseMap(tuple(zip(pairs[::2], pairs[1::2], strict=True)))
 
 
+def _header_names(fields: tuple[bytes, ...], pending: _Pending) -> tuple[bytes, bytes]:
+    name, link = fields[0].split(b"\0", 1)[0], fields[8].split(b"\0", 1)[0]
+    if fields[9][:6] == b"ustar\0" and fields[14][:1] != b"\0":
+        name = fields[14].split(b"\0", 1)[0] + b"/" + name
+    return (name if pending.name is None else pending.name), (link if pending.link is None else pending.link)
+
+
 def _with_pax(entry: Entry, pax: dict[bytes, bytes]) -> Entry:
     sparse, real_size = sparse_from_pax(pax)
     size = _decimal(pax[b"size"]) if b"size" in pax else entry.size
@@ -203,27 +208,18 @@ def _with_pax(entry: Entry, pax: dict[bytes, bytes]) -> Entry:
     link = pax.get(b"linkpath") or entry.link
     if b"\0" in name or b"\0" in link:
         raise ImageError(f"a layer entry's name holds a NUL byte: {entry.shown()}")
-    return Entry(
-        name,
-        _kind(entry.kind, name),
-        entry.mode,
-        _decimal(pax[b"uid"]) if b"uid" in pax else entry.uid,
-        _decimal(pax[b"gid"]) if b"gid" in pax else entry.gid,
-        size,
-        pax_time(pax[b"mtime"]) if b"mtime" in pax else entry.mtime_ns,
-        link,
-        entry.device,
-        tuple((k[13:], v) for k, v in pax.items() if k.startswith(b"SCHILY.xattr.")),
-        sparse,
-        size if real_size is None else real_size,
+    return replace(
+        entry,
+        name=name,
+        uid=_decimal(pax[b"uid"]) if b"uid" in pax else entry.uid,
+        gid=_decimal(pax[b"gid"]) if b"gid" in pax else entry.gid,
+        size=size,
+        mtime_ns=pax_time(pax[b"mtime"]) if b"mtime" in pax else entry.mtime_ns,
+        link=link,
+        xattrs=tuple((k[13:], v) for k, v in pax.items() if k.startswith(b"SCHILY.xattr.")),
+        sparse=sparse,
+        real_size=size if real_size is None else real_size,
     )
-
-
-def _replace(entry: Entry, *, sparse: SparseMap, real_size: int | None = None) -> Entry:
-    return Entry(
-        entry.name, entry.kind, entry.mode, entry.uid, entry.gid, entry.size, entry.mtime_ns, entry.link, entry.device, entry.xattrs,
-        sparse, entry.real_size if real_size is None else real_size,
-    )  # fmt: skip
 
 
 def _kind(flag: bytes, name: bytes) -> bytes:

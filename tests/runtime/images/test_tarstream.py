@@ -186,3 +186,10 @@ def test_python_reads_what_we_write() -> None:
         first = tar.extractfile(tar.getmembers()[0])
     assert names == ["a" * 150 + "/b", "ü"]
     assert first is not None
+
+
+def test_a_header_name_cut_at_a_slash_is_still_a_file() -> None:
+    """PAX writers cut the header's own name; where the cut falls on a slash it must not make a directory of a file."""
+    name = "d/" * 120 + "f"
+    found, _ = read(written([(member(name), b"content")], tarfile.PAX_FORMAT))
+    assert (found[0][0].name, found[0][0].kind, found[0][1]) == (name.encode(), b"0", b"content")
