@@ -36,7 +36,7 @@ def start(work: Convergence) -> None:
     ready = work.draft.barrier("created", "nothing starts before all is made") if any(starts.values()) else ()
     for service in work.scope:
         replicas, starting = work.replicas.get(service.name, []), starts[service.name]
-        before = conditions(work, service) if not work.intent.no_start else Before()
+        before = Before() if _unconditional(work, service) else conditions(work, service)
         if starting:
             _start_service(work, service, starting, Before([*ready, *before.after], before.after_any))
         if work.roles[service.name] is not Role.FOLLOWER:
@@ -111,11 +111,13 @@ def _cause(replica: Replica) -> str:
     return "replaced" if replica.action is Action.REPLACE else "created"
 
 
+def _unconditional(work: Convergence, service: Service) -> bool:
+    return work.intent.no_start or work.intent.no_deps or work.roles[service.name] is Role.FOLLOWER
+
+
 def conditions(work: Convergence, service: Service) -> Before:
     """What ``depends_on`` asks for, as steps to come after."""
     before = Before()
-    if work.intent.no_deps or work.roles[service.name] is Role.FOLLOWER:
-        return before
     for dependency in graph.dependencies(service).values():
         for replica in work.replicas.get(dependency.service, ()):
             target = before.after if dependency.required else before.after_any

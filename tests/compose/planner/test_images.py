@@ -1,0 +1,152 @@
+"""The first stage: pulls, builds and providers before containers are planned."""
+
+from __future__ import annotations
+
+import pytest
+
+from compose.errors import PlanError
+from compose.intent import Build as BuildIntent
+from compose.intent import Create, Pull, Run, Scale, Up
+from compose.model import Build, Hook, Provider, ServiceVolume
+from compose.plan import BuildImage, Plan, PullImage
+from compose.planner import image_references, neighbour_names, plan_images, with_provider_variables
+from tests.fakes import engine, image, project, service
+
+SECOND = 10**9
+
+
+def pulled(made: Plan) -> list[str]:
+    return [s.operation.reference for s in made.steps if isinstance(s.operation, PullImage)]
+
+
+def built(made: Plan) -> list[str]:
+    return [s.operation.reference for s in made.steps if isinstance(s.operation, BuildImage)]
+
+
+def test_what_is_there_needs_nothing() -> None:
+    assert plan_images(project(service("web")), engine().snapshot(), Up()).steps == ()
+
+
+def test_what_is_missing_is_pulled_once() -> None:
+    of = project(service("a", image="x"), service("b", image="x"), service("c"))
+    made = plan_images(of, engine().snapshot(), Up())
+    assert pulled(made) == ["x"]
+    step = made.steps[0]
+    assert (step.id, step.resource, step.doing, step.done, step.cause) == ("image:x.pull", "Image x", "Pulling", "Pulled", "not there")
+
+
+@pytest.mark.parametrize(
+    ("policy", "there", "expected"),
+    [
+        ("", True, False), ("", False, True), ("missing", True, False), ("always", True, True), ("never", False, False),
+        ("daily", True, True), ("weekly", True, False), ("every_12h", True, True), ("every_3d", True, False), ("every_1w1d", True, False),
+    ],
+)  # fmt: skip
+def test_pull_policies(policy: str, there: bool, expected: bool) -> None:
+    two_days = 2 * 86400 * SECOND
+    images = {"busybox": image("busybox")} if there else {}
+    made = plan_images(project(service("web", pull_policy=policy)), engine(images=images).snapshot(now=two_days), Up())
+    assert bool(pulled(made)) is expected
+
+
+def test_the_flag_beats_the_services_policy() -> None:
+    of = project(service("web", pull_policy="always"))
+    assert pulled(plan_images(of, engine().snapshot(), Up(pull="never"))) == []
+    assert pulled(plan_images(of, engine().snapshot(), Up(pull="policy"))) == ["busybox"]
+    assert pulled(plan_images(project(service("web")), engine().snapshot(), Create(pull="always"))) == ["busybox"]
+
+
+@pytest.mark.parametrize("policy", ["sometimes", "every_soon"])
+def test_a_word_that_is_no_policy_is_refused(policy: str) -> None:
+    with pytest.raises(PlanError, match=r"services\.web\.pull_policy"):
+        plan_images(project(service("web", pull_policy=policy)), engine().snapshot(), Up())
+
+
+BUILT = service("app", image="", build=Build(context="/app"))
+
+
+def test_builds_happen_when_missing_or_asked_for() -> None:
+    there = engine()
+    assert built(plan_images(project(BUILT), there.snapshot(), Up())) == ["demo-app"]
+    assert built(plan_images(project(BUILT), there.snapshot(), Up(no_build=True))) == []
+    there.images["demo-app"] = image("demo-app")
+    assert built(plan_images(project(BUILT), there.snapshot(), Up())) == []
+    assert built(plan_images(project(BUILT), there.snapshot(), Up(build=True))) == ["demo-app"]
+    assert built(plan_images(project(service("app", build=Build(context="/a"), pull_policy="build")), there.snapshot(), Up())) == [
+        "busybox"
+    ]
+
+
+def test_an_image_that_can_be_pulled_or_built_is_asked_for_first() -> None:
+    both = project(service("app", image="mine", build=Build(context="/app")))
+    (step,) = plan_images(both, engine().snapshot(), Up()).steps
+    assert isinstance(step.operation, BuildImage)
+    assert step.operation.try_pull
+    (own,) = plan_images(project(BUILT), engine().snapshot(), Up()).steps
+    assert isinstance(own.operation, BuildImage)
+    assert not own.operation.try_pull
+
+
+def test_images_that_are_contexts_are_built_first() -> None:
+    base = service("base", image="", build=Build(context="/base"))
+    app = service("app", image="", build=Build(context="/app", additional_contexts={"base": "service:base"}))
+    made = plan_images(project(app, base), engine().snapshot(), Up())
+    assert [(s.id, s.after) for s in made.steps] == [("image:demo-base.build", ()), ("image:demo-app.build", ("image:demo-base.build",))]
+
+
+def test_only_what_is_selected_and_its_dependencies_is_brought() -> None:
+    of = project(service("web", image="w", depends_on=["db"]), service("db", image="d"), service("other", image="o"))
+    snapshot = engine().snapshot()
+    assert set(pulled(plan_images(of, snapshot, Up(services=("web",))))) == {"w", "d"}
+    assert set(pulled(plan_images(of, snapshot, Up(services=("web",), no_deps=True)))) == {"w"}
+    assert set(pulled(plan_images(of, snapshot, Scale(scale={"web": 2}, no_deps=True)))) == {"w"}
+    assert set(pulled(plan_images(of, snapshot, Run(service="web")))) == {"w", "d"}
+
+
+def test_mounted_images_and_those_of_hooks_are_brought_too() -> None:
+    web = service(
+        "web", volumes=(ServiceVolume(type="image", source="data", target="/d"),), pre_start=(Hook(command=("x",), image="hook"),)
+    )
+    assert pulled(plan_images(project(web), engine().snapshot(), Up())) == ["data", "hook"]
+
+
+def test_pull_refreshes_and_says_what_it_skips() -> None:
+    of = project(BUILT, service("web"), service("fixed", image="f", pull_policy="never"), service("db", image="d", pull_policy="missing"))
+    there = engine(images={"busybox": image("busybox"), "d": image("d")})
+    made = plan_images(of, there.snapshot(), Pull())
+    assert pulled(made) == ["busybox"]
+    assert dict(made.notes) == {
+        "Service app": "Skipped: No image to be pulled",
+        "Service db": "Skipped: Image is already present locally",
+        "Service fixed": "Skipped: pull policy never",
+    }
+    assert pulled(plan_images(of, there.snapshot(), Pull(policy="always", services=("db",)))) == ["d"]
+
+
+def test_build_builds_what_is_named_and_takes_arguments() -> None:
+    of = project(BUILT, service("web", depends_on=["app"]))
+    made = plan_images(of, engine().snapshot(), BuildIntent(services=("app",), args={"V": "1"}, no_cache=True))
+    operation = made.steps[0].operation
+    assert isinstance(operation, BuildImage)
+    assert (operation.build.args, operation.no_cache) == ({"V": "1"}, True)
+    assert built(plan_images(of, engine().snapshot(), BuildIntent(services=("web",)))) == []
+    assert built(plan_images(of, engine().snapshot(), BuildIntent(services=("web",), with_dependencies=True))) == ["demo-app"]
+
+
+def test_providers_are_asked_and_what_they_say_reaches_dependents() -> None:
+    of = project(service("db", image="", provider=Provider(type="aws")), service("web", depends_on=["db"]), service("other"))
+    assert [s.id for s in plan_images(of, engine().snapshot(), Up()).steps] == ["db.provider"]
+    told = with_provider_variables(of, "db", {"DB_URL": "x"})
+    assert told.services["web"].environment == {"DB_URL": "x"}
+    assert told.services["other"].environment == {}
+
+
+def test_what_must_be_observed_is_named() -> None:
+    of = project(
+        service("web", network_mode="container:far", external_links=("ext:e",), volumes_from=("container:vol:ro",)),
+        service("db", image="", build=Build(context="/x")),
+        disabled_services={"debug": service("debug", image="dbg")},
+    )
+    assert image_references(of) == ("busybox", "demo-db", "dbg")
+    assert image_references(of, compatibility=True) == ("busybox", "demo_db", "dbg")
+    assert neighbour_names(of) == ("far", "vol", "ext")
