@@ -74,7 +74,7 @@ class CgroupPlan:
 class Confinement:
     """What the processes may do. ``seccomp_filter`` is the path of the compiled program ("" for none), made from ``seccomp_profile`` when missing."""
 
-    capabilities: tuple[str, ...] = tuple(security.DEFAULT_CAPABILITIES)
+    capabilities: tuple[str, ...] = security.DEFAULT_CAPABILITIES
     no_new_privileges: bool = False
     seccomp_filter: str = ""
     seccomp_profile: str = ""  # JSON text; "" is the default profile

@@ -91,7 +91,7 @@ def _process(order: Order, spec: ExecSpec, program: bytes) -> Process:
             environment[key] = value
     confinement = bundle.confinement
     if spec.privileged:
-        confinement = replace(confinement, capabilities=tuple(security.CAPABILITIES), apparmor="unconfined")
+        confinement = replace(confinement, capabilities=security.CAPABILITIES, apparmor="unconfined")
     return Process(
         argv=spec.argv,
         environment=environment,

@@ -55,7 +55,7 @@ def open_sources(bundle: Bundle, cgroup_mounts: Sequence[str], donors: Mapping[s
         shm=shm,
         mqueue=mqueue,
         init=_open_init(init),
-        nodes=tuple([*(devices.host_nodes() if bundle.privileged else ()), *devices.nodes(bundle.devices)]),
+        nodes=(*(devices.host_nodes() if bundle.privileged else ()), *devices.nodes(bundle.devices)),
     )
 
 

@@ -10,17 +10,17 @@ from dataclasses import dataclass
 
 from runtime.errors import RuntimeFailure, Unsupported
 
-CAPABILITIES = (
+_IN_BIT_ORDER = (
     "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST NET_ADMIN "
     "NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME "
     "SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON "
     "BPF CHECKPOINT_RESTORE"
-).split()
+)
+CAPABILITIES = tuple(_IN_BIT_ORDER.split())
 """Every capability, at the index that is its bit (capabilities(7))."""
 
-DEFAULT_CAPABILITIES = (
-    "CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL AUDIT_WRITE"
-).split()
+_BY_DEFAULT = "CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL AUDIT_WRITE"
+DEFAULT_CAPABILITIES = tuple(_BY_DEFAULT.split())
 
 MASKED_PATHS = (
     *("/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list"),
@@ -86,7 +86,7 @@ def capability_set(add: Iterable[str], drop: Iterable[str], *, privileged: bool 
     """
     added, dropped = _names(add), _names(drop)
     if privileged:
-        return tuple(CAPABILITIES)
+        return CAPABILITIES
     if "ALL" in added:
         base = set(CAPABILITIES) - dropped
     elif "ALL" in dropped:

@@ -18,7 +18,7 @@ from runtime.store import read_file
 if TYPE_CHECKING:
     from runtime.native.seccomp import Comparison, Rule
 
-Json: TypeAlias = "None | bool | int | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json] | None"
 
 _ARCHES = {"x86_64": ("amd64", ("x86", "x32")), "aarch64": ("arm64", ("arm",)), "riscv64": ("riscv64", ())}
 _ENOSYS = 38
@@ -26,17 +26,12 @@ _ERRNO = 0x00050000
 _X32 = 0x40000000
 
 # System calls that an installed libseccomp may be too old to know by name. Since number 424 all architectures count alike.
-_NEWER = {
-    name: number
-    for number, name in enumerate(
-        (
-            "landlock_create_ruleset landlock_add_rule landlock_restrict_self memfd_secret process_mrelease futex_waitv set_mempolicy_home_node "
-            "cachestat fchmodat2 map_shadow_stack futex_wake futex_wait futex_requeue statmount listmount lsm_get_self_attr lsm_set_self_attr "
-            "lsm_list_modules mseal setxattrat getxattrat listxattrat removexattrat"
-        ).split(),
-        444,
-    )
-}
+_NEWER_NAMES = (
+    "landlock_create_ruleset landlock_add_rule landlock_restrict_self memfd_secret process_mrelease futex_waitv set_mempolicy_home_node "
+    "cachestat fchmodat2 map_shadow_stack futex_wake futex_wait futex_requeue statmount listmount lsm_get_self_attr lsm_set_self_attr "
+    "lsm_list_modules mseal setxattrat getxattrat listxattrat removexattrat"
+)
+_NEWER = {name: number for number, name in enumerate(_NEWER_NAMES.split(), 444)}
 _LAST = max(_NEWER.values())
 
 

@@ -254,7 +254,8 @@ def test_volumes_and_subpaths(host):
 
 def test_tmpfs_with_dockers_defaults_and_ones_own(host):
     result = host.run(
-        "grep -E ' /(foo|tmp|bar|ro) ' /proc/self/mountinfo | awk '{print $5, $6}' | sort; stat -c '%n %a %u' /foo /tmp /bar; df -k /tmp | tail -1 | awk '{print $2}'",
+        "grep -E ' /(foo|tmp|bar|ro) ' /proc/self/mountinfo | awk '{print $5, $6}' | sort; stat -c '%n %a %u' /foo /tmp /bar;"
+        "df -k /tmp | tail -1 | awk '{print $2}'",
         mounts=(
             TmpfsMount(target="/foo"),
             TmpfsMount(target="/tmp", size=1 << 20),
