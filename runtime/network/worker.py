@@ -6,6 +6,7 @@ in one nftables transaction. When the other end closes, the batch in hand is fin
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -134,11 +135,13 @@ class Worker:
         return [(r, elements.remove_owner(r.arguments["network"]["id"])) for r in requests]
 
     def _delete_bridge(self, request: Request) -> None:
-        """Behind the firewall's change: a bridge never stands without its rules."""
+        """Behind the firewall's change, so that no rule names a bridge that is not there; the emptied directory of DNS records goes too."""
         network = codec.decode(NetworkSpec, request.arguments["network"])
         self._ready.discard(network.bridge)
         with _into(request):
             bridge.remove(self._route, network)
+            with contextlib.suppress(OSError):  # not there, or in use again
+                os.rmdir(f"{self._run}/names/{network.name}")
 
     def _ensure(self, network: NetworkSpec) -> tuple[str, ...]:
         if self._is_ready(network):

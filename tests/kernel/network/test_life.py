@@ -142,6 +142,7 @@ def test_removal_leaves_nothing(lab, ports):
         async with Networker(lab.paths) as networker:
             nets = [lab.network("a", "172.28.0.0/16", "fd00:28::/64", icc=False), lab.network("b", "172.29.0.0/16", internal=True)]
             boxes = [lab.box(*nets) for _ in range(5)]
+            os.makedirs(f"{lab.paths.run}/names/a")
             await lab.attach(networker, *boxes)
             for i, box in enumerate(boxes):
                 await networker.publish(box.id, ports((80, 8000 + i)), box.target)
@@ -155,7 +156,7 @@ def test_removal_leaves_nothing(lab, ports):
                 await networker.remove_container(box.id)
             await networker.remove_network(nets[0])
         assert lab.run("", "nft", "list", "ruleset") == ""
-        assert os.listdir(f"{lab.paths.run}/netns") == []
+        assert os.listdir(f"{lab.paths.run}/netns") == os.listdir(f"{lab.paths.run}/names") == []
         assert lab.run("", "ip", "-br", "link").split() == links.split()
 
     anyio.run(main)
