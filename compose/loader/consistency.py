@@ -162,7 +162,7 @@ def _targets(service: Map, name: str, tree: Map, reading: Reading) -> None:
                 reading.problem("a mount needs a target", origin, at=("volumes", index))
                 return
     for place, target, origin in entries:
-        if target in taken:
+        if target in taken and (place[0] == "t" or taken[target][0] == "t"):
             reading.problem(f"target {target} already mounted as services.{name}.{taken[target]}", origin, at=(place,))
         taken[target] = place
 

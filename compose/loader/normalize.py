@@ -105,7 +105,7 @@ def _dependencies(service: Map) -> None:
     present = service.get("depends_on")
     depends = present if isinstance(present, Map) else Map(service.origin)
     for link, origin in _items(service, "links"):
-        _depend(depends, link.split(":")[0], origin, restart=True)
+        _depend(depends, link.partition(":")[0] if link.count(":") == 1 else link, origin, restart=True)
     for key in _NAMESPACES:
         value = service.get(key)
         if isinstance(value, str) and value.startswith("service:"):

@@ -66,8 +66,6 @@ class ListOf(Type):
                 pass
             finally:
                 path.pop()
-        if self.unique:
-            _refuse_twins(result, origin, reading)
         return result
 
     def check(self, value: Value, origin: Origin | None, reading: Reading) -> None:
@@ -79,7 +77,7 @@ class ListOf(Type):
                 self.item.check(item, value.where(index), reading)
                 reading.path.pop()
         if self.unique:
-            _refuse_twins(value, origin, reading)
+            refuse_twins(value, reading)
 
     def show(self, value: Value, json: bool) -> Plain:
         return [self.item.show(v, json) for v in value] if isinstance(value, Seq) else show_any(value, json)
@@ -91,7 +89,8 @@ class ListOf(Type):
         return one_of({"type": "string"}, result) if self.single else result
 
 
-def _refuse_twins(items: Seq, origin: Origin | None, reading: Reading) -> None:
+def refuse_twins(items: Seq, reading: Reading) -> None:
+    """Record the first item that is there twice."""
     if len(set(map(str, items))) == len(items):
         return
     seen: dict[str, int] = {}
@@ -188,15 +187,15 @@ class KeyValues(Type):
                 reading.problem(f"environment variable {key!r} is declared with a trailing space", where, at=(index,))
                 continue
             result.put(key, text if separator else (None if self.nulls else ""), where)
-        if len(set(map(str, value))) != len(value):
-            _refuse_twins(value, origin, reading)
         return result
 
     def _mapping(self, value: Map, reading: Reading) -> Map:
         result = Map(value.origin)
         result.at = value.at
         for key, item in value.items():
-            if type(item) is str:
+            if not key:
+                reading.problem("a key is empty", value.place(key)[0])
+            elif type(item) is str:
                 result[key] = item
             elif item is None:
                 result[key] = None if self.nulls else ""

@@ -20,7 +20,7 @@ _change = (
 
 _generic = ListOf(Object("generic_resources", (
     attribute("discrete_resource_spec", Object("discrete_resource_spec", (
-        attribute("kind", Text(), "What it is.", keep=True, blank=""), attribute("value", Integer(), "How many.", keep=True),
+        attribute("kind", Text(), "What it is.", keep=True, blank=""), attribute("value", Integer(cut=True), "How many.", keep=True),
     )), "A countable resource."),
 )))
 
@@ -111,7 +111,7 @@ build = Object("build", (
     attribute("dockerfile", Text(), "The file that says how, in the context."),
     attribute("dockerfile_inline", Text(), "Its text, instead of a file."),
     attribute("entitlements", strings, "Privileges for the build."),
-    attribute("args", KeyValues(nulls=True), "Build arguments."),
+    attribute("args", KeyValues(nulls=True, strict=True), "Build arguments."),
     attribute("provenance", FlagText(), "Attest where it comes from."),
     attribute("sbom", FlagText(), "Attest what is in it."),
     attribute("ssh", Ssh(nulls=True), "SSH agents and keys for the build."),

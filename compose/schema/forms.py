@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from compose.schema import ports, words
 from compose.schema.base import Plain, Reading, Rejected, Type, one_of
-from compose.schema.collections import ListOf, MapOf, Object, show_any
+from compose.schema.collections import ListOf, MapOf, Object, refuse_twins, show_any
 from compose.schema.scalars import Flag, Text, is_scalar, text_of
 from compose.schema.tree import Map, Origin, Seq, Value
 
@@ -146,6 +146,7 @@ class Hosts(Type):
             return result
         if type(value) is not Seq:
             raise reading.wrong("a mapping or a list of host=address", value, origin)
+        refuse_twins(value, reading)
         for index, item in enumerate(value):
             where = value.where(index)
             if type(item) is not str:
@@ -156,7 +157,7 @@ class Hosts(Type):
             host, separator, address = item.partition("=")
             if not separator:
                 host, separator, address = item.partition(":")
-            if (not separator or not host or not address) and not reading.undecided(item):
+            if (not separator or not host) and not reading.undecided(item):
                 reading.problem(f"invalid additional host, missing IP: {item}", where, hint='such as "db=10.0.0.5"', at=(index,))
                 continue
             _add_host(result, host, address, where)
@@ -201,6 +202,7 @@ class NamesOr(Type):
         names = ListOf(Text(), unique=True).read(value, origin, reading)
         if not isinstance(names, Seq):
             return result
+        refuse_twins(names, reading)
         for name, where in names.placed():
             options: Value = None
             if self.default:

@@ -50,12 +50,14 @@ def _split(text: str) -> list[str]:
             parts.append(text[start:index])
             start = index + 1
     parts.append(text[start:])
+    if len(parts) > 2 and len(parts[0]) == 1 and parts[0].isalpha() and parts[1][:1] == "/" and parts[2][:1] == "/":
+        return [f"{parts[0]}:{parts[1]}", *parts[2:]]  # a drive of Windows: c:/data:/data
     return parts
 
 
 def is_path(source: str) -> bool:
     """Whether a source is a path on the host rather than the name of a volume."""
-    return source[:1] in (".", "/", "~") or source[:2] == "\\\\" or (source[1:3] == ":\\" and source[0].isalpha())
+    return source[:1] in (".", "/", "~") or source[:2] == "\\\\" or (source[1:3] in (":\\", ":/") and source[0].isalpha())
 
 
 def _apply(option: str, mount: Mount) -> None:

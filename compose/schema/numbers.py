@@ -61,7 +61,7 @@ def single(value: float) -> float:
 
 def parse_size(text: str) -> int:
     """Bytes out of ``512``, ``64m``, ``1.5gb`` … (powers of 1024; docker/go-units). Raises ValueError that names the fault."""
-    found = _SIZE.fullmatch(text.strip()) if text else None
+    found = _SIZE.fullmatch(text.replace("_", "")) if text else None
     if found is None:
         raise ValueError(f"invalid size: {text!r}")
     number, unit = found[1], found[2].lower()

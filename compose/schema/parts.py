@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posixpath
+
 from compose.schema import mounts
 from compose.schema.base import Plain, Reading
 from compose.schema.collections import KeyValues, ListOf, MapOf, Object, TextMap, attribute
@@ -36,7 +38,7 @@ def _port(entry: Map, reading: Reading) -> None:
     """``target`` is a number in the end; a published port is a text."""
     target = entry.get("target")
     if isinstance(target, str) and not reading.undecided(target):
-        if not target.isdigit() or int(target) > 65535:
+        if not target.isdigit() or not 0 < int(target) < 2**32:
             reading.problem(f"invalid port: {target!r}", entry.where("target"), at=("target",))
             entry.drop("target")
         else:
@@ -47,7 +49,7 @@ port = Object("ports", (
     attribute("name", Text(), "A readable name."),
     attribute("mode", Text(), "host or ingress."),
     attribute("host_ip", Text(), "The address on the host to publish on."),
-    attribute("target", PortNumber(), "The port in the container."),
+    attribute("target", PortNumber(), "The port in the container.", required=True),
     attribute("published", PortNumber(), "The port on the host: a number, or a range that a free one is taken from."),
     attribute("protocol", Text(), "tcp, udp or sctp."),
     attribute("app_protocol", Text(), "What is spoken there: http, https …"),
@@ -67,7 +69,7 @@ def _mount(value: Value, origin: Origin | None, reading: Reading) -> Value:
     result.put("type", parsed.type, origin)
     if parsed.source:
         result.put("source", parsed.source, origin)
-    result.put("target", parsed.target, origin)
+    result.put("target", posixpath.normpath(parsed.target), origin)
     if parsed.read_only:
         result.put("read_only", True, origin)
     bind = Map(origin)
@@ -114,7 +116,7 @@ mount = Object("volumes", (
     )), "Options of a volume."),
     attribute("tmpfs", SubObject("tmpfs", (
         attribute("size", Size(least=0), "The most it may hold."),
-        attribute("mode", Integer(), "Permissions, in octal."),
+        attribute("mode", Integer(text=False, cut=True), "Permissions, in octal."),
     )), "Options of a tmpfs."),
     attribute("image", SubObject("image", (attribute("subpath", Text(), "A path inside the image."),)), "Options of an image mount."),
 ), short=_mount, short_schemas=(STRING,))
@@ -136,7 +138,7 @@ def _device(value: Value, origin: Origin | None, reading: Reading) -> Value:
 
 device = Object("devices", (
     attribute("source", Text(), "The device on the host, or a CDI name.", required=True),
-    attribute("target", Text(), "Its path in the container."),
+    attribute("target", Text(), "Its path in the container.", required=True),
     attribute("permissions", Text(), "Any of r, w and m."),
 ), short=_device, short_schemas=(STRING,))
 
@@ -189,7 +191,7 @@ healthcheck = Object("healthcheck", (
     attribute("test", HealthTest(), "CMD, CMD-SHELL or NONE and its words, or a line for the shell."),
     attribute("timeout", Duration(), "How long one probe may take.", keep=True),
     attribute("interval", Duration(), "The time between probes.", keep=True),
-    attribute("retries", Integer(least=0), "How many failures in a row make it unhealthy.", keep=True),
+    attribute("retries", Integer(least=0, cut=True), "How many failures in a row make it unhealthy.", keep=True),
     attribute("start_period", Duration(), "The time to start in which failures do not count.", keep=True),
     attribute("start_interval", Duration(), "The time between probes while starting.", keep=True),
     attribute("disable", Flag(), "Ignore the image's health check."),
@@ -198,19 +200,19 @@ healthcheck = Object("healthcheck", (
 dependency = Object("depends_on", (
     attribute("condition", Text(enum=("service_started", "service_healthy", "service_completed_successfully")), "What to wait for.", required=True),
     attribute("restart", Flag(), "Restart this service when the other one is restarted by Compose."),
-    attribute("required", Flag(), "Whether the other service must be there.", keep=True),
+    attribute("required", Flag(strict=True), "Whether the other service must be there.", keep=True),
 ))
 
 service_network = Object("networks", (
     attribute("aliases", unique_strings, "Further names on this network."),
     attribute("driver_opts", TextMap(), "Options of the endpoint."),
-    attribute("gw_priority", Integer(text=False), "The highest one gives the default route."),
+    attribute("gw_priority", Integer(text=False, cut=True), "The highest one gives the default route."),
     attribute("interface_name", Text(), "The interface's name in the container."),
     attribute("ipv4_address", Text(), "A fixed address."),
     attribute("ipv6_address", Text(), "A fixed address."),
     attribute("link_local_ips", unique_strings, "Link-local addresses."),
     attribute("mac_address", Text(), "A fixed hardware address."),
-    attribute("priority", Integer(text=False), "The highest one is connected first."),
+    attribute("priority", Integer(text=False, cut=True), "The highest one is connected first."),
 ), nullable=True)
 
 service_model = Object("models", (
@@ -229,14 +231,16 @@ class Ulimit(Object):
     __slots__ = ()
 
     def show(self, value: Value, json: bool) -> Plain:
-        """The number, or the two."""
-        return super().show(value, json) if isinstance(value, Map) else value  # type: ignore[return-value]
+        """The number, or the two; zeros have no JSON form."""
+        if not isinstance(value, Map):
+            return value or ({} if json else {"soft": 0, "hard": 0})  # type: ignore[return-value]
+        return {k: v for k, v in value.items() if v and k[:2] != "x-"} if json else Object.show(self, value, json)  # type: ignore[misc]
 
 
 ulimits = MapOf(Ulimit("ulimits", (
     attribute("soft", Integer(), "What counts.", required=True, keep=True),
     attribute("hard", Integer(), "How far a process may raise it.", required=True, keep=True),
-), short=_ulimit, short_schemas=(INTEGER, STRING)), pattern="[a-z]+")
+), short=_ulimit, short_schemas=(INTEGER, STRING)))
 
 
 class Count(Integer):

@@ -20,14 +20,16 @@ class Publication:
 
 def parse(text: str) -> list[Publication]:
     """Ports out of one short form. Raises ValueError that names the fault."""
-    body, slash, protocol = text.partition("/")
-    protocol = protocol.lower() if slash and protocol else "tcp"
-    if slash and protocol not in _PROTOCOLS:
+    body, *rest = text.split("/")
+    protocol = rest[0].lower() if rest and rest[0] else "tcp"
+    if protocol not in _PROTOCOLS:
         raise ValueError(f"invalid protocol: {protocol!r} (tcp, udp or sctp)")
     host_ip, host, container = _sections(body)
     if not container:
         raise ValueError(f"no port specified: {text!r}")
     first, last = _range(container, "containerPort")
+    if not first:
+        raise ValueError(f"invalid containerPort: {container}: ports begin at 1")
     if not host:
         return _ordered([Publication(port, "", host_ip, protocol) for port in range(first, last + 1)])
     host_first, host_last = _range(host, "hostPort")
@@ -55,6 +57,8 @@ def _sections(body: str) -> tuple[str, str, str]:
         if not address.endswith("]"):
             raise ValueError(f"invalid IP address: {address}")
         address = address[1:-1]
+    elif ":" in address:
+        raise ValueError(f"invalid IP address: {address} (write [{address}]:{host}:{container})")
     if address and not _is_address(address):
         raise ValueError(f"invalid IP address: {address}")
     return address, host, container

@@ -47,14 +47,14 @@ class Text(Type):
 
 @dataclass(frozen=True, slots=True)
 class Flag(Type):
-    """A boolean, or a string that becomes one (after interpolation); ``strict`` takes no strings in a schema check."""
+    """A boolean, or a string that becomes one (after interpolation); ``strict`` takes no strings."""
 
-    unset: bool = False
+    strict: bool = False
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         if isinstance(value, bool):
             return value
-        if type(value) is str:
+        if type(value) is str and (not self.strict or reading.undecided(value)):
             if reading.undecided(value):
                 return value
             word = value.lower()
@@ -72,11 +72,12 @@ class Flag(Type):
 
 @dataclass(frozen=True, slots=True)
 class Integer(Type):
-    """A whole number; ``text`` also takes its digits in a string."""
+    """A whole number; ``text`` also takes its digits in a string, ``cut`` drops the fraction of a number that has one."""
 
     least: int | None = None
     most: int | None = None
     text: bool = True
+    cut: bool = False
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         if type(value) is str and self.text:
@@ -85,7 +86,7 @@ class Integer(Type):
             if not _INTEGER.fullmatch(value):
                 raise reading.reject(f"invalid whole number: {value!r}", origin)
             value = int(value)
-        if type(value) is float and value.is_integer() and abs(value) < 2**63:
+        if type(value) is float and (value.is_integer() or self.cut) and abs(value) < 2**63:
             value = int(value)
         if type(value) is not int:
             raise reading.wrong("a whole number", value, origin)
@@ -133,6 +134,7 @@ class Size(Type):
     """Bytes: a number, or a string such as ``64m`` (powers of 1024). Kept in bytes, shown as a string of digits."""
 
     only_text: bool = False
+    whole: bool = False
     least: int | None = None
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
@@ -143,7 +145,7 @@ class Size(Type):
                 return parse_size(value)
             except ValueError as e:
                 raise reading.reject(str(e), origin, hint="a number with b, k, m or g, such as 64m") from None
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and not self.only_text:
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and not self.only_text and not (self.whole and isinstance(value, float)):
             if self.least is not None and value < self.least:
                 raise reading.reject(f"must be greater than or equal to {self.least}, but is {shown(value)}", origin)
             return int(value)
