@@ -6,12 +6,15 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from compose.errors import ComposeError
 from compose.model import Build, FileSource, Project, Service
-from compose.plan import BuildImage
 from runtime.engine.build import BuildRequest, BuildSecret
 from runtime.spec import Ulimit
+
+if TYPE_CHECKING:
+    from compose.plan import BuildImage
 
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 TRUST_SETTING = "PYCOMPOSE_BUILD_TRUST_HOST_CA"

@@ -15,7 +15,7 @@ from compose.cli.options import GlobalOptions
 from compose.cli.project import load, refuse_undefined
 from compose.errors import ComposeError, UsageError
 from compose.model import Project
-from runtime.engine.build import BuildRequest, Builds, base_images, check
+from runtime.engine.build import BuildEvent, BuildRequest, Builds, base_images, check, unchanged
 from runtime.store import paths
 
 
@@ -31,7 +31,9 @@ from runtime.store import paths
 @click.option("--push", is_flag=True, help="Push the images.")
 @click.option("-q", "--quiet", is_flag=True, help="Suppress the build output.")
 @click.option("--sbom", metavar="VALUE", help="Accepted for compatibility: no attestations are made.")
-@click.option("--ssh", multiple=True, metavar="ID[=PATH]", help="SSH agent sockets or keys for RUN --mount=type=ssh ('default': your agent).")
+@click.option(
+    "--ssh", multiple=True, metavar="ID[=PATH]", help="SSH agent sockets or keys for RUN --mount=type=ssh ('default': your agent)."
+)
 @click.option("--with-dependencies", is_flag=True, help="Also build dependencies (transitively).")
 @click.option("--compress", is_flag=True, hidden=True)
 @click.option("--force-rm", is_flag=True, hidden=True)
@@ -69,17 +71,29 @@ def build(options: GlobalOptions, /, services: tuple[str, ...], **said: object) 
 
 def run(options: GlobalOptions, requests: Mapping[str, BuildRequest], *, quiet: bool = False) -> None:
     """Build everything, and say what was built. Raises BuildError and its like; the others are cancelled then."""
-    import anyio
-
-    order = _order(requests)
     display = opened(options, quiet=quiet)
     try:
-        anyio.run(_build_all, requests, order, display, len(requests) > 1)
+        if not _nothing_changed(requests, display):
+            import anyio
+
+            anyio.run(_build_all, requests, _order(requests), display, len(requests) > 1)
     finally:
         display.close()
     if not quiet:
         for name in sorted(requests, key=lambda n: requests[n].references[0]):
             output.note(f" {requests[name].references[0]}  Built")
+
+
+def _nothing_changed(requests: Mapping[str, BuildRequest], display: BuildDisplay) -> bool:
+    """Whether every image is there as it would be built; then their steps are told, and no event loop was needed."""
+    told: list[tuple[str, BuildEvent]] = []
+    for name, request in requests.items():
+        service = name if len(requests) > 1 else ""
+        if unchanged(paths(), request, lambda event, service=service: told.append((service, event))) is None:  # type: ignore[misc]
+            return False
+    for service, event in told:
+        display.show(service, event)
+    return True
 
 
 async def _build_all(requests: Mapping[str, BuildRequest], order: Mapping[str, set[str]], display: BuildDisplay, several: bool) -> None:
@@ -189,7 +203,9 @@ def _check(requests: Mapping[str, BuildRequest]) -> None:
         output.data("")
         for warning in warnings:
             output.data(f"WARNING: {warning.rule} (line {warning.line})\n{warning.message}\n")
-        count = f"{len(warnings)} {'warning has' if len(warnings) == 1 else 'warnings have'} been found!" if warnings else "no warnings found."
+        count = (
+            f"{len(warnings)} {'warning has' if len(warnings) == 1 else 'warnings have'} been found!" if warnings else "no warnings found."
+        )
         output.data(f"Check complete, {count}")
     if found:
         raise ComposeError(f"{found} {'warning' if found == 1 else 'warnings'} in the Dockerfiles")

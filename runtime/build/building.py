@@ -9,6 +9,7 @@ from runtime.build import platform
 from runtime.build.builder import Builder
 from runtime.build.events import Progress
 from runtime.build.journal import Journal
+from runtime.build.memo import Notes, remember
 from runtime.build.request import BuildRequest
 from runtime.build.solver import Solver
 from runtime.build.sources import Sources
@@ -24,16 +25,20 @@ async def build(store: ImageStore, request: BuildRequest, progress: Progress, bu
     """Build an image and give it its names. ``builder`` is shared by the builds of one command. Raises BuildError and its like."""
     for wanted in request.platforms:
         platform.refuse_foreign(wanted)
-    journal = Journal(progress)
+    notes = Notes()
+    journal = Journal(notes.watching(progress))
     with store.lease():
         builder = builder or Builder(store)
         context = await _load(request, builder, journal)
         source = context.source()
         for line, message in source.warnings:
             journal.warn("NoEmptyContinuation", message, line)
-        solver = Solver(builder, request, source, Sources(builder, request, context, journal), journal)
+        sources = Sources(builder, request, context, journal, notes)
+        solver = Solver(builder, request, source, sources, journal)
         state = await solver.solve()
-        return await _export(store, request, state, journal)
+        image = await _export(store, request, state, journal)
+    await to_thread.run_sync(remember, store, request, notes.memo(request, image.id))
+    return image
 
 
 async def _load(request: BuildRequest, builder: Builder, journal: Journal) -> contexts.Context:

@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from runtime.build.copying import Copier, CopyOptions
-from runtime.build.fingerprint import attributes, fingerprint
-from runtime.build.ignore import of_patterns
+from runtime.build.fingerprint import attributes
 from runtime.build.inputs import Input
 from runtime.build.instructions import Copy
 from runtime.build.modes import Mode, parse_mode, parse_owner
-from runtime.build.parents import copy_with_parents, pivot
-from runtime.build.select import Selected, select
+from runtime.build.parents import copy_with_parents
+from runtime.build.select import Selected
+from runtime.build.selection import Chosen, Selection, choose, digest_of, exclusion, named
 from runtime.build.state import StageState
 from runtime.build.syntax import expander
 from runtime.build.unpacking import is_archive, unpack
@@ -33,11 +33,11 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picked:
-    """One file to copy. ``base`` is the directory below which ``--parents`` keeps paths, or None; ``unpack`` an archive's content instead."""
+    """One file to copy, or (``unpack``) an archive to copy the content of."""
 
+    word: str
     tree: Input
-    selected: Selected
-    base: str | None = None
+    chosen: Chosen
     unpack: bool = False
 
 
@@ -47,9 +47,11 @@ class CopyPlan:
 
     target: str
     files: tuple[Picked, ...]
+    names: tuple[list[object], ...]
     texts: tuple[tuple[str, str], ...]
     owner: tuple[int, int] | None
     mode: Mode | None
+    exclude: tuple[str, ...]
     excluded: Callable[[str], bool] | None
     link: bool
     parts: dict[str, object]
@@ -71,21 +73,22 @@ def plan(state: StageState, copy: Copy, expand: Callable[[str], str], offers: Se
     owner = parse_owner(expand(copy.chown), image) if copy.chown else None
     mode_text = expand(copy.chmod)
     patterns = tuple(expand(pattern) for pattern in copy.exclude)
-    excluded = _excluded(patterns)
+    excluded = exclusion(patterns)
     texts = tuple((h.name, _text(h.text, state) if h.expand else h.text) for h in copy.heredocs)
     files = _files(copy, offers)
+    names = tuple(named(picked.tree, picked.chosen, excluded) for picked in files)
     parts: dict[str, object] = {
         "op": "copy",
         "target": target,
         "owner": owner,
         "mode": mode_text,
         "texts": texts,
-        "files": [_name(picked, excluded) for picked in files],
+        "files": [[picked.unpack, *name] for picked, name in zip(files, names, strict=True)],
         "exclude": patterns,
     }
     return CopyPlan(
-        target=target, files=files, texts=texts, owner=owner, mode=parse_mode(mode_text) if mode_text else None, excluded=excluded,
-        link=copy.link and _free_of_base(image, target), parts=parts,
+        target=target, files=files, names=names, texts=texts, owner=owner, mode=parse_mode(mode_text) if mode_text else None, exclude=patterns,
+        excluded=excluded, link=copy.link and _free_of_base(image, target), parts=parts,
     )  # fmt: skip
 
 
@@ -95,39 +98,41 @@ def write(plan_: CopyPlan, upper: str, lowers: Sequence[str]) -> None:
     for picked in plan_.files:
         options = CopyOptions(owner=plan_.owner, mode=plan_.mode, excluded=plan_.excluded, contents=picked.tree.contents)
         if picked.unpack:
-            unpack(writer, picked.selected.node.path, plan_.target, options)
+            unpack(writer, picked.chosen.selected.node.path, plan_.target, options)
             continue
         copier = Copier(picked.tree.view, writer, options)
-        if picked.base is not None:
-            copy_with_parents(copier, picked.selected, picked.base, plan_.target)
+        if picked.chosen.base is not None:
+            copy_with_parents(copier, picked.chosen.selected, picked.chosen.base, plan_.target)
         else:
-            copier.copy(picked.selected, plan_.target)
+            copier.copy(picked.chosen.selected, plan_.target)
     for name, text in plan_.texts:
         _write_text(writer, plan_, name, text)
 
 
-def _files(copy: Copy, offers: Sequence[Offer]) -> tuple[Picked, ...]:
-    found: list[Picked] = []
+def selections(plan_: CopyPlan, copy: Copy, offers: Sequence[Offer]) -> list[Selection]:
+    """What the plan took from contexts, to be compared later (``memo``)."""
+    found = []
     for offer in offers:
-        base: str | None = None
-        if copy.parents:
-            base, selected = pivot(offer.tree.view, offer.word)
-        else:
-            selected = select(offer.tree.view, offer.word)
-        found += [Picked(tree=offer.tree, selected=s, base=base, unpack=_unpacks(copy, offer, s)) for s in selected]
-    return tuple(found)
+        if offer.tree.context is None:
+            continue
+        mine = zip(plan_.files, plan_.names, strict=True)
+        names = [name for picked, name in mine if picked.tree is offer.tree and picked.word == offer.word]
+        found.append(Selection(context=offer.tree.context, words=(offer.word,), parents=copy.parents, exclude=plan_.exclude, digest=digest_of(names)))
+    return found
+
+
+def _files(copy: Copy, offers: Sequence[Offer]) -> tuple[Picked, ...]:
+    return tuple(
+        Picked(word=offer.word, tree=offer.tree, chosen=chosen, unpack=_unpacks(copy, offer, chosen.selected))
+        for offer in offers
+        for chosen in choose(offer.tree.view, offer.word, parents=copy.parents)
+    )
 
 
 def _unpacks(copy: Copy, offer: Offer, selected: Selected) -> bool:
     if not copy.add or not selected.node.is_file or (copy.unpack is None and offer.remote) or copy.unpack is False:
         return False
     return is_archive(selected.node.path)
-
-
-def _name(picked: Picked, excluded: Callable[[str], bool] | None) -> list[object]:
-    node = picked.selected.node
-    name = node.name if picked.base is not None else "" if node.is_directory else picked.selected.name
-    return [picked.unpack, node.is_directory, name, fingerprint(picked.tree.view, node, picked.tree.contents, excluded=excluded)]
 
 
 def _free_of_base(image: View, target: str) -> bool:
@@ -141,11 +146,6 @@ def _free_of_base(image: View, target: str) -> bool:
         if not node.is_directory or node.stat.st_mode & 0o7777 != 0o755 or node.stat.st_uid or node.stat.st_gid or attributes(node.path):
             return False
     return True
-
-
-def _excluded(patterns: tuple[str, ...]) -> Callable[[str], bool] | None:
-    rule = of_patterns(patterns, "--exclude")
-    return None if rule is None else (lambda name: rule.hidden(name, False))
 
 
 def _text(text: str, state: StageState) -> str:

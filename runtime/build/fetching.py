@@ -10,16 +10,15 @@ import json
 import os
 import posixpath
 import re
-import urllib.error
-import urllib.parse
-import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
-from email.message import Message
-from email.utils import parsedate_to_datetime
-from http.client import HTTPException
+from typing import TYPE_CHECKING
 
 from runtime.errors import BuildError
 from runtime.store import read_file, write_atomic
+
+if TYPE_CHECKING:
+    import urllib.response
 
 _CHUNK = 1 << 20
 _TIMEOUT = 60.0
@@ -67,6 +66,10 @@ def _known(home: str) -> tuple[Download, dict[str, str]] | None:
 
 
 def _request(url: str, home: str, known: tuple[Download, dict[str, str]] | None) -> Download:
+    import urllib.error
+    import urllib.request
+    from http.client import HTTPException
+
     request = urllib.request.Request(url, headers={"User-Agent": _AGENT})  # is_url
     if known is not None:
         for header, key in (("If-None-Match", "etag"), ("If-Modified-Since", "modified")):
@@ -74,7 +77,7 @@ def _request(url: str, home: str, known: tuple[Download, dict[str, str]] | None)
                 request.add_header(header, known[1][key])
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
-            name = _name(url, response.headers)
+            name = _name(url, dict(response.headers))
             return _keep(response, home, name)
     except urllib.error.HTTPError as error:
         if error.code == 304 and known is not None:
@@ -85,6 +88,8 @@ def _request(url: str, home: str, known: tuple[Download, dict[str, str]] | None)
 
 
 def _keep(response: urllib.response.addinfourl, home: str, name: str) -> Download:
+    from email.utils import parsedate_to_datetime
+
     temporary = f"{home}/.{os.getpid()}-{os.urandom(4).hex()}"
     os.makedirs(home, mode=0o700, exist_ok=True)
     digest = hashlib.sha256()
@@ -103,7 +108,9 @@ def _keep(response: urllib.response.addinfourl, home: str, name: str) -> Downloa
     return found
 
 
-def _name(url: str, headers: Message) -> str:
+def _name(url: str, headers: Mapping[str, str]) -> str:
+    import urllib.parse
+
     match = re.search(r'filename="?([^";]+)"?', headers.get("Content-Disposition", ""))
     name = posixpath.basename(match[1]) if match else posixpath.basename(urllib.parse.unquote(urllib.parse.urlsplit(url).path).rstrip("/"))
     if not name or name in (".", "..") or "\0" in name:

@@ -9,7 +9,6 @@ import hashlib
 import os
 import re
 import shutil
-import subprocess
 from dataclasses import dataclass
 
 from runtime.errors import BuildError
@@ -106,6 +105,8 @@ def _remove_git_dirs(tree: str) -> None:
 
 
 def _git(*arguments: str) -> str:
+    import subprocess
+
     environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C"}
     program = shutil.which("git")
     if program is None:

@@ -21,11 +21,11 @@ async def pull(store: ImageStore, reference: str, known: ImageState | None) -> I
     except RuntimeFailure as error:
         if known is not None:
             return known
-        hint = f"pycompose image bootstrap {reference} makes it from the distribution's packages" if _bootstrappable(reference) else error.hint
+        hint = f"pycompose image bootstrap {reference} makes it from packages, without a registry" if _bootstrappable(reference) else error.hint
         raise ImageError(f"{reference}: {error.message}", hint=hint) from error
     finally:
         cancel.set()
 
 
 def _bootstrappable(reference: str) -> bool:
-    return reference.rpartition("/")[2].partition(":")[0] in ("debian", "ubuntu")
+    return reference.rpartition("/")[2].partition(":")[0] in ("debian", "ubuntu", "busybox")

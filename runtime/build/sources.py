@@ -14,10 +14,10 @@ from runtime.build import fetching, git, platform
 from runtime.build.builder import Builder
 from runtime.build.cache import key_of
 from runtime.build.contents import Contents, place
-from runtime.build.ignore import of_context
-from runtime.build.inputs import Input
+from runtime.build.inputs import Input, of_directory
 from runtime.build.instructions import Copy
 from runtime.build.journal import Journal
+from runtime.build.memo import Notes
 from runtime.build.request import BuildRequest
 from runtime.build.state import StageState
 from runtime.build.view import View
@@ -31,7 +31,7 @@ T = TypeVar("T")
 class Sources:
     """The inputs of one build."""
 
-    def __init__(self, builder: Builder, request: BuildRequest, context: contexts.Context, journal: Journal) -> None:
+    def __init__(self, builder: Builder, request: BuildRequest, context: contexts.Context, journal: Journal, notes: Notes) -> None:
         self._builder = builder
         self._request = request
         self._context = context
@@ -39,6 +39,7 @@ class Sources:
         self._lock = anyio.Lock()
         self._known: dict[str, Input] = {}
         self._images: dict[str, ImageState] = {}
+        self.notes = notes
 
     def check_platform(self, text: str) -> None:
         """Raise Unsupported for a platform that this machine is not."""
@@ -69,7 +70,7 @@ class Sources:
     async def context(self, journal: Journal) -> Input:
         """The build's own context."""
         where = self._context
-        return await self._once("", "[internal] load build context", lambda: self._directory("context", where.directory, where.dockerfile))
+        return await self._once("", "[internal] load build context", lambda: self._directory("", where.directory, where.dockerfile))
 
     async def named(self, name: str, journal: Journal) -> Input:
         """A further context."""
@@ -78,7 +79,9 @@ class Sources:
             return await self.image(wanted.removeprefix("docker-image://"), journal)
         if wanted.startswith("oci-layout://"):
             return await self.image(await self._oci_layout(wanted.removeprefix("oci-layout://")), journal)
-        return await self._once(name, f"[context {name}] load from client", lambda: self._directory(name, contexts.fetch(wanted, self._builder.cache.root), None))
+        cache = self._builder.cache.root
+        title = f"[context {name}] load from client"
+        return await self._once(name, title, lambda: self._directory(name, contexts.fetch(wanted, cache), None))
 
     def of_layers(self, title: str, key: str, layers: tuple[str, ...]) -> Input:
         """The files of a stage or image; digests of their contents are kept by ``key``."""
@@ -91,6 +94,7 @@ class Sources:
 
     def repository(self, wanted: git.GitReference, copy: Copy) -> Input:
         """A git repository's tree for ADD. Raises BuildError."""
+        self.notes.spoil()
         found = git.checkout(wanted, self._builder.cache.root, keep_git_dir=copy.keep_git_dir)
         if copy.checksum and not found.commit.startswith(copy.checksum):
             raise BuildError(f"{wanted.url} is at {found.commit}, expected {copy.checksum}")
@@ -98,6 +102,7 @@ class Sources:
 
     def download(self, url: str, checksum: str) -> tuple[str, Input]:
         """(name, tree that holds it) of a downloaded file. Raises BuildError."""
+        self.notes.spoil()
         found = fetching.fetch(url, self._builder.cache.root, checksum)
         return found.name, self._tree(url, found.directory)
 
@@ -114,13 +119,10 @@ class Sources:
                 step.done()
             return known
 
-    def _directory(self, title: str, directory: str, dockerfile: str | None) -> Input:
+    def _directory(self, name: str, directory: str, dockerfile: str | None) -> Input:
         if not directory:
             raise BuildError("there is no build context", hint="give build.context")
-        rule, _ = of_context(directory, dockerfile)
-        view = View([directory], hidden=rule.hidden if rule else None, may_hold=rule.may_hold if rule else None, owner=(0, 0))
-        contents = Contents(place(self._builder.cache.root, directory))
-        return Input(title=title, view=view, layers=(directory,), contents=contents, plain=False)
+        return of_directory(name, directory, dockerfile, self._builder.cache.root)
 
     def _reference(self, image: str) -> str:
         context = self._request.contexts.get(image, "")
@@ -130,6 +132,7 @@ class Sources:
         known = self._images.get(reference)
         if known is None:
             known = self._images[reference] = await self._find_or_pull(reference)
+            self.notes.image(reference, known.id)
         return known
 
     async def _find_or_pull(self, reference: str) -> ImageState:

@@ -90,6 +90,9 @@ class Steps:
         lowers = self._builder.directories(state.layers)
         plan = await to_thread.run_sync(copies.plan, state, copy, self._scope.expand(state), offers, View(lowers))
 
+        for selection in copies.selections(plan, copy, offers):
+            self._sources.notes.selected(selection)
+
         async def make(_staging: str, upper: str) -> None:
             await to_thread.run_sync(copies.write, plan, upper, lowers)
 
@@ -184,6 +187,8 @@ class Steps:
         for index, source in inputs.items():
             found = located(mounts[index], source).node
             bound[str(index)] = "" if found is None else fingerprint(source.view, found, source.contents)
+            if source.context is not None:
+                self._sources.notes.bound(source.context, mounts[index].source, bound[str(index)])
             source.contents.save()
         return key_of(
             parent=state.key,
