@@ -45,6 +45,7 @@ class Container:
         self.probing: Probing | None = None
         self._services = services
         self._attached: list[Attached] = []
+        self._news: list[tuple[str, dict[str, str]]] = []
         self._window = (0, 0)
         self._launching: sandbox.Launching | None = None
         self._starters: list[Done] = []
@@ -102,6 +103,8 @@ class Container:
         for audience in (self._attached, self.streams.listeners if self.streams is not None else []):
             if attached in audience:
                 audience.remove(attached)
+        if self.streams is not None:
+            self.streams.continue_output()  # it may have been held up for them
 
     def resize(self, rows: int, columns: int) -> None:
         """Set the size of its terminal, of this run and the next ones."""
@@ -110,11 +113,18 @@ class Container:
             self.streams.resize(rows, columns)
 
     def set(self, **changes: object) -> None:
-        """Change the state: first on disk, then for observers."""
+        """Change the state: first on disk, then in events, then for observers."""
         self.state = replace(self.state, **changes)  # type: ignore[arg-type]
         self._write()
+        news, self._news = self._news, []
+        for action, attributes in news:
+            self._services.events.emit(action, self.facts, **attributes)
         for observer in self.observers[:]:
             observer()
+
+    def announce(self, action: str, **attributes: str) -> None:
+        """An event to be told as soon as the state that goes with it is written."""
+        self._news.append((action, attributes))
 
     def adopt(self) -> None:
         """Take up a process that an earlier worker started; raises ProcessLookupError when it is not there (any more)."""
@@ -212,8 +222,8 @@ class Container:
         for attached in self._attached:
             attached.joined()
         health = HealthState(status=Health.STARTING if self.facts.check else Health.NONE)
+        self.announce("start")
         self.set(status=Status.RUNNING, started_at=time.time_ns(), finished_at=0, exit_code=0, oom_killed=False, error="", health=health)
-        self._services.events.emit("start", self.facts)
         self._watch(launched.pidfd)
         self._tell_starters(None)
 
@@ -254,8 +264,8 @@ class Container:
         health = replace(self.state.health, status=Health.UNHEALTHY) if self.facts.check else self.state.health
         self.state = replace(self.state, pid=0, pid_start=0, exit_code=code, finished_at=now, oom_killed=oom_killed, health=health)
         if oom_killed:
-            self._services.events.emit("oom", self.facts)
-        self._services.events.emit("die", self.facts, exitCode=str(code), execDuration=str((now - self.state.started_at) // 10**9))
+            self.announce("oom")
+        self.announce("die", exitCode=str(code), execDuration=str((now - self.state.started_at) // 10**9))
         if restart.should_restart(self.facts.restart, code, self.state.restart_count, stopped_by_user=self.state.stopped_by_user):
             self._plan_restart(now)
         else:
@@ -281,11 +291,10 @@ class Container:
             self._services.ended(self)
 
     def _set_health(self, health: HealthState) -> None:
-        changed = health.status != self.state.health.status
-        self.set(health=health)
-        if changed:
+        if health.status != self.state.health.status:
             names.publish(self._services.paths, self._services.project, self.facts, unhealthy=health.status == Health.UNHEALTHY)
-            self._services.events.emit(f"health_status: {health.status}", self.facts)
+            self.announce(f"health_status: {health.status}")
+        self.set(health=health)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

@@ -11,6 +11,7 @@ import struct
 from collections import deque
 from collections.abc import Iterator
 
+from runtime.errors import KernelError
 from runtime.native import syscalls
 from runtime.supervisor.logs_format import LogLine
 from runtime.supervisor.logs_reader import LogReader
@@ -66,7 +67,7 @@ class LogFollower:
             del self._watches[watch]
             try:
                 syscalls.inotify_rm_watch(self._notify, watch)
-            except OSError:  # the directory is gone, and its watch with it
+            except KernelError:  # the directory is gone, and its watch with it
                 continue
         for source in (reader.lines, reader.rest):
             yield from ((key, line) for line in source())

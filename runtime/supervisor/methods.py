@@ -97,12 +97,12 @@ class Methods:
 
     def _pause(self, request: Request) -> None:
         """id"""
-        stopping.pause(self._services, self._container(request.text("id")))
+        stopping.pause(self._container(request.text("id")))
         request.answer()
 
     def _unpause(self, request: Request) -> None:
         """id"""
-        stopping.resume(self._services, self._container(request.text("id")))
+        stopping.resume(self._container(request.text("id")))
         request.answer()
 
     def _remove(self, request: Request) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 
+from runtime.errors import KernelError
 from runtime.native import syscalls
 from runtime.store import Paths, entries, read_file, remove_file
 from runtime.supervisor.facts import Facts
@@ -27,7 +28,7 @@ def remove(paths: Paths, project: str, facts: Facts) -> None:
         unpublish(paths, facts)
     for endpoint in facts.endpoints:
         _release(f"{paths.networks}/{endpoint.network}/leases", facts.id)
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(KernelError):
         syscalls.umount2(paths.netns(facts.id), syscalls.MNT_DETACH)
     remove_file(paths.netns(facts.id))
     _delete(facts.directory)

@@ -139,10 +139,7 @@ class Connection:
 
     def _watch(self) -> None:
         events = (0 if self._paused else READ) | (WRITE if self._unsent else 0)
-        if events:
-            self._loop.watch(self._client.fileno(), self._turn, events)
-        else:
-            self._loop.forget(self._client.fileno())
+        self._loop.watch(self._client.fileno(), self._turn, events)  # epoll tells of a client that is gone even when asked for nothing
 
     def _turn(self, events: int) -> None:
         if events & WRITE:
@@ -170,7 +167,7 @@ class Connection:
     def _read_raw(self, data: bytes) -> None:
         if self._raw is not None:
             self._raw(data)
-        if not data:  # only the client's input has ended; when it is gone altogether, sending says so
+        if not data:  # only the client's input has ended; when it is gone altogether, EPOLLHUP says so
             self.pause(True)
 
     def _take_request(self) -> None:

@@ -30,8 +30,8 @@ def stop(services: Services, container: Container, *, timeout: float | None, num
         return
     container.set(stopped_by_user=True)
     if container.state.status == Status.RESTARTING:
+        container.announce("stop")
         container.cancel_restart()
-        services.events.emit("stop", container.facts)
         done(None)
         return
     grace = container.facts.grace if timeout is None else timeout
@@ -53,11 +53,11 @@ def kill(services: Services, container: Container, number: int, done: Done) -> N
         return
     send(container, number)
     if container.state.status == Status.PAUSED and (number in _ENDING or number == container.facts.stop_signal):
-        resume(services, container)
+        resume(container)
     done(None)
 
 
-def pause(services: Services, container: Container) -> None:
+def pause(container: Container) -> None:
     """Freeze. Raises RuntimeFailure when it is paused or not running, with Docker's words."""
     if container.state.status == Status.PAUSED:
         raise RuntimeFailure(f"Container {container.facts.id} is already paused")
@@ -65,18 +65,18 @@ def pause(services: Services, container: Container) -> None:
         raise RuntimeFailure(f"Container {container.facts.id} is not running")
     container.stop_probing()
     container.cgroup().freeze()
+    container.announce("pause")
     container.set(status=Status.PAUSED)
-    services.events.emit("pause", container.facts)
 
 
-def resume(services: Services, container: Container) -> None:
+def resume(container: Container) -> None:
     """Thaw. Raises RuntimeFailure when it is not paused."""
     if container.state.status != Status.PAUSED:
         raise RuntimeFailure(f"Container {container.facts.id} is not paused")
     container.cgroup().thaw()
+    container.announce("unpause")
     container.set(status=Status.RUNNING)
     container.start_probing()
-    services.events.emit("unpause", container.facts)
 
 
 def send(container: Container, number: int) -> None:
@@ -108,7 +108,7 @@ class _Stopping:
             self._timer = self._services.loop.after(self._grace, self.force)
         send(self._container, number)
         if self._container.state.status == Status.PAUSED:
-            resume(self._services, self._container)
+            resume(self._container)
 
     def force(self) -> None:
         """SIGKILL to every process."""
@@ -121,9 +121,9 @@ class _Stopping:
 
     def _look(self) -> None:
         if self._container.state.pid != self._pid:
-            self._finish(None)
             if self._announce:
                 self._services.events.emit("stop", self._container.facts)
+            self._finish(None)
 
     def _give_up(self) -> None:
         text = f"tried to kill container {self._container.facts.name} with {signal_name(signal.SIGKILL)}, but it does not end"

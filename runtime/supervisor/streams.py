@@ -145,7 +145,7 @@ class Streams:
             self._services.loop.forget(descriptor)
             self._services.keeping.drop(f"{self._id}:{name}")
         self.descriptors.clear()
-        for listener in self.listeners:
+        for listener in self.listeners[:]:
             listener.end()
         self.listeners.clear()
         self.log.close()
@@ -215,7 +215,7 @@ class Streams:
         return moved
 
     def _tell(self, stream: int, data: bytes) -> None:
-        for listener in self.listeners:
+        for listener in self.listeners[:]:  # one who turns out to be gone leaves the list
             listener.output(stream, data)
 
     def _terminal_turn(self, events: int) -> int:
@@ -247,7 +247,7 @@ class Streams:
         else:
             loop.forget(descriptor)
         if not self._input:
-            for listener in self.listeners:
+            for listener in self.listeners[:]:
                 listener.resume()
 
 
