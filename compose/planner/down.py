@@ -34,7 +34,7 @@ def plan_down(project: Project, snapshot: Snapshot, intent: Down) -> Plan:
         _volumes(project, snapshot, plan, gone)
     if intent.rmi:
         _images(project, snapshot, plan, intent, chosen, gone)
-    _say_what_stays(project, world, plan, intent)
+    _say_what_stays(world, plan, intent)
     return plan.plan()
 
 
@@ -140,11 +140,9 @@ def _images(project: Project, snapshot: Snapshot, plan: Draft, intent: Down, cho
             plan.add(f"image:{reference}.remove", operation, after=gone, cause=cause, resource=f"Image {reference}", words=_REMOVING)
 
 
-def _say_what_stays(project: Project, world: World, plan: Draft, intent: Down) -> None:
+def _say_what_stays(world: World, plan: Draft, intent: Down) -> None:
     if intent.remove_orphans or intent.services:
         return
-    if not plan.steps and not world.one_offs:
-        plan.warn(f'No resource found to remove for project "{project.name}".')
     if world.one_offs:
         listed = ", ".join(c.spec.name for c in world.one_offs)
         plan.warn(f"containers that `run` made are kept: {listed}; down --remove-orphans removes them")

@@ -36,7 +36,7 @@ def start(work: Convergence) -> None:
     ready = work.draft.barrier("created", "nothing starts before all is made") if any(starts.values()) else ()
     for service in work.scope:
         replicas, starting = work.replicas.get(service.name, []), starts[service.name]
-        before = Before() if _unconditional(work, service) else conditions(work, service)
+        before = conditions(work, service) if _conditional(work, service, starting) else Before()
         if starting:
             _start_service(work, service, starting, Before([*ready, *before.after], before.after_any))
         if work.roles[service.name] is not Role.FOLLOWER:
@@ -111,8 +111,12 @@ def _cause(replica: Replica) -> str:
     return "replaced" if replica.action is Action.REPLACE else "created"
 
 
-def _unconditional(work: Convergence, service: Service) -> bool:
-    return work.intent.no_start or work.intent.no_deps or work.roles[service.name] is Role.FOLLOWER
+def _conditional(work: Convergence, service: Service, starting: list[Replica]) -> bool:
+    """Whether ``depends_on`` counts: for what is started, and (as in Docker Compose) for what was asked for and runs already."""
+    follower = work.roles[service.name] is Role.FOLLOWER
+    if work.intent.no_deps and not follower:
+        return False
+    return bool(starting) or not (follower or work.intent.no_start)
 
 
 def conditions(work: Convergence, service: Service) -> Before:

@@ -182,7 +182,7 @@ def test_down_stops_and_removes_in_reverse_then_networks() -> None:
     assert (there.containers, there.networks) == ({}, {})
     assert "demo_data" in there.volumes
     again = carry_out(there, STACK, Down())
-    assert (again.steps, again.warnings) == ((), ('No resource found to remove for project "demo".',))
+    assert (again.steps, again.warnings) == ((), ())
 
 
 def test_down_with_volumes_takes_named_and_anonymous_ones_but_no_external_ones() -> None:

@@ -457,6 +457,17 @@ def test_dependents_with_restart_stop_first_and_start_after() -> None:
     assert not any("calm" in line for line in there.log)
 
 
+def test_dependents_that_come_back_wait_for_the_condition_again() -> None:
+    db = Dependency(service="db", condition="service_healthy", restart=True)
+    of = project(service("web", depends_on=[db]), service("db"))
+    there = engine(health={"db": Health.HEALTHY})
+    carry_out(there, of, Up())
+    carry_out(there, of, Up(services=("db",), force_recreate=True))
+    assert there.log[-3:] == ["start demo-db-1", "await-healthy demo-db-1", "start demo-web-1"]
+    carry_out(there, of, Up(services=("db",), force_recreate=True, no_deps=True))
+    assert there.log[-3:] == ["start demo-db-1", "await-healthy demo-db-1", "start demo-web-1"]
+
+
 def test_dependents_that_were_stopped_stay_stopped() -> None:
     there = engine()
     carry_out(there, RESTARTING, Up())
