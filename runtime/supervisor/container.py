@@ -118,7 +118,7 @@ class Container:
         self._write()
         news, self._news = self._news, []
         for action, attributes in news:
-            self._services.events.emit(action, self.facts, **attributes)
+            self._services.events.emit(action, self.facts, attributes)
         for observer in self.observers[:]:
             observer()
 

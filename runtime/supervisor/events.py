@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from runtime.store import Paths
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from runtime.supervisor.facts import Facts
 
 LONGEST = 1 << 20
+_NONE: Mapping[str, str] = {}
 Event = dict[str, object]
 Subscriber = Callable[[Event], None]
 
@@ -29,7 +30,7 @@ class Events:
         self._project = project
         self.subscribers: list[Subscriber] = []
 
-    def emit(self, action: str, facts: Facts, *, when: int = 0, **attributes: str) -> None:
+    def emit(self, action: str, facts: Facts, attributes: Mapping[str, str] = _NONE, *, when: int = 0) -> None:
         """Something happened to a container, now or at ``when`` (ns since the epoch)."""
         event = describe(action, facts, when or time.time_ns(), attributes)
         append(self._paths, self._project, event)
@@ -37,7 +38,7 @@ class Events:
             subscriber(event)
 
 
-def describe(action: str, facts: Facts, when: int, attributes: dict[str, str]) -> Event:
+def describe(action: str, facts: Facts, when: int, attributes: Mapping[str, str]) -> Event:
     """An event as a JSON object."""
     named = {"image": facts.image, "name": facts.name}
     return {

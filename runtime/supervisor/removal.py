@@ -31,9 +31,9 @@ def remove(paths: Paths, project: str, facts: Facts) -> None:
     with contextlib.suppress(KernelError):
         syscalls.umount2(paths.netns(facts.id), syscalls.MNT_DETACH)
     remove_file(paths.netns(facts.id))
-    _delete(facts.directory)
     for volume in facts.anonymous:
         _delete(f"{paths.volumes}/{volume}")
+    _delete(facts.directory)  # the last, so that a removal cut short is seen and done again
     if not entries(f"{paths.project(project)}/containers"):
         _remove_tree(paths.project(project))
 

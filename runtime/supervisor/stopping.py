@@ -47,7 +47,7 @@ def kill(services: Services, container: Container, number: int, done: Done) -> N
         raise RuntimeFailure(f"cannot kill container {container.facts.name}: it is not running")
     if number in _ENDING or number == container.facts.stop_signal:
         container.set(stopped_by_user=True)
-    services.events.emit("kill", container.facts, signal=str(number))
+    services.events.emit("kill", container.facts, {"signal": str(number)})
     if number == signal.SIGKILL:
         _Stopping(services, container, 0, done, announce=False).force()
         return
@@ -103,7 +103,7 @@ class _Stopping:
         container.observers.append(self._look)
 
     def begin(self, number: int) -> None:
-        self._services.events.emit("kill", self._container.facts, signal=str(number))
+        self._services.events.emit("kill", self._container.facts, {"signal": str(number)})
         if self._grace >= 0:
             self._timer = self._services.loop.after(self._grace, self.force)
         send(self._container, number)

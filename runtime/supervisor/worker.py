@@ -81,6 +81,8 @@ class Worker:
             return
         state = codec.loads(ProcessState, text)
         if state.status not in (*ALIVE, Status.RESTARTING) and not state.pid:
+            if state.status == Status.EXITED and b'"auto_remove":true' in (read_file(f"{directory}/spec.json") or b""):
+                self._container_ended(Container(self.services, load_facts(directory), state))  # its removal was cut short
             return
         container = self.services.containers[container_id] = Container(self.services, load_facts(directory), state)
         kill_leftover(f"{self._estate.paths.project_run(self._estate.project)}/io/{container_id}/probe")

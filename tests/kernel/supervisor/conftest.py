@@ -24,6 +24,15 @@ BUSYBOX = "/bin/busybox"
 PROJECT = "supervised"
 
 
+def is_zombie(pid: int) -> bool:
+    """Whether the process has ended and nobody has collected it."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(") ")[2][0] == "Z"
+    except FileNotFoundError:
+        return False
+
+
 class Lab:
     """Containers of one project, and calls to its supervisor."""
 
@@ -138,6 +147,13 @@ class Lab:
         pair: tuple[int, int] = self.until(found)
         return pair
 
+    def has_ended(self, pid: int) -> bool:
+        return is_zombie(pid) or not os.path.exists(f"/proc/{pid}")
+
+    def zombies_of(self, pid: int) -> list[int]:
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            return [int(c) for c in file.read().split() if is_zombie(int(c))]
+
     def cgroups(self) -> list[str]:
         roots = [f"/sys/fs/cgroup/{n}" for n in os.listdir("/sys/fs/cgroup")] + ["/sys/fs/cgroup"]
         return [p for root in roots if os.path.isdir(p := f"{root}/pycompose/{PROJECT}")]
@@ -158,7 +174,8 @@ class Lab:
             self.call("ping")
         self.until(lambda: not self.processes())
         left = [f for _, _, files in os.walk(self.paths.run) for f in files]
-        mounts = [line for line in open("/proc/self/mounts") if self.directory in line]
+        with open("/proc/self/mounts") as file:
+            mounts = [line for line in file if self.directory in line]
         shutil.rmtree(self.directory)
         assert left in ([], ["supervisor.log"]), left
         assert not mounts

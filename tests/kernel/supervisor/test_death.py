@@ -67,7 +67,7 @@ def test_an_exit_while_both_are_dead_is_seen(lab: Any) -> None:
     for pid in lab.pair():
         os.kill(pid, signal.SIGKILL)
     pid = lab.state(container).pid
-    lab.until(lambda: not os.path.exists(f"/proc/{pid}") or open(f"/proc/{pid}/stat").read().rpartition(") ")[2][0] == "Z")
+    lab.until(lambda: lab.has_ended(pid))
     assert lab.wait(container)["exit_code"] in (3, 255)  # 255 once its foster parent has collected it: nobody can know then
     assert lab.state(container).status == Status.EXITED
 
@@ -79,7 +79,7 @@ def test_an_exit_while_the_worker_is_dead_is_known(lab: Any) -> None:
     pid = lab.state(container).pid
     os.kill(keeper, signal.SIGSTOP)
     os.kill(worker, signal.SIGKILL)
-    lab.until(lambda: open(f"/proc/{pid}/stat").read().rpartition(") ")[2][0] == "Z")
+    lab.until(lambda: lab.has_ended(pid))
     os.kill(keeper, signal.SIGCONT)
     assert lab.wait(container)["exit_code"] == 6
     assert lab.output(container) == [b"first", b"last"]

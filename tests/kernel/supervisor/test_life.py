@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import threading
@@ -157,7 +158,7 @@ def test_the_back_off_doubles(lab: Any) -> None:
     container = lab.run(script="date +%s%N >/dev/null; echo run; exit 1", restart=RestartPolicy(name="on-failure", maximum_retry_count=4))
     lab.wait(container)
     times = [line.time_ns / 1e9 for line in lab.logs(container)]
-    pauses = [b - a for a, b in zip(times, times[1:], strict=False)]
+    pauses = [b - a for a, b in itertools.pairwise(times)]
     assert len(pauses) == 4
     for pause, least in zip(pauses, (0.1, 0.2, 0.4, 0.8), strict=True):
         assert least <= pause < least + 0.6
