@@ -106,6 +106,9 @@ class Layers:
         if not result.origin:
             result.origin = tree.origin
         merge.lay(result, tree)
+        reading = Reading(self.work.sources.locate, literal=not self.work.options.interpolate)
+        PROJECT.check(result, result.origin, reading)
+        refuse(reading.problems)
 
     @property
     def record(self) -> Record | None:

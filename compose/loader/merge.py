@@ -101,11 +101,11 @@ class Merge:
     def lay(self, base: Map, over: Map, rule: Rule = RULES) -> Map:
         """Change ``base`` into what it is under ``over``."""
         for key, value in over.items():
-            if key not in base or key[:2] == "x-":
-                self.replace(base, key, value, over)
+            if key not in base:
+                base.adopt(key, value, over)
                 continue
             below = rule.below.get(key) or rule.below.get("*") or _PLAIN
-            if value is None and not rule.nulls:
+            if value is None and not rule.nulls and not below.replace:
                 continue
             self.path.append(key)
             self.put(base, key, value, over, below)
@@ -119,21 +119,20 @@ class Merge:
     def put(self, base: Map, key: str, value: Value, over: Map, rule: Rule) -> None:
         present = base[key]
         if rule.replace or present is None:
-            self.replace(base, key, value, over, inside=True)
+            self.replace(base, key, value, over)
         elif isinstance(present, Map) and isinstance(value, Map):
             if rule.join is not None and not rule.join(present, value):
-                self.replace(base, key, value, over, inside=True)
+                self.replace(base, key, value, over)
             else:
                 self.lay(present, value, rule)
         elif isinstance(present, Seq) and isinstance(value, Seq):
             self.append(present, value, rule)
         else:
-            self.replace(base, key, value, over, inside=True)
+            self.replace(base, key, value, over)
 
-    def replace(self, base: Map, key: str, value: Value, over: Map, *, inside: bool = False) -> None:
-        if self.record is not None and key in base:
-            path = tuple(self.path) if inside else (*self.path, key)
-            self.record(path, base.where(key), base[key])
+    def replace(self, base: Map, key: str, value: Value, over: Map) -> None:
+        if self.record is not None:
+            self.record(tuple(self.path), base.where(key), base[key])
         base.adopt(key, value, over)
 
     def append(self, base: Seq, over: Seq, rule: Rule) -> None:

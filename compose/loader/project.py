@@ -17,7 +17,6 @@ from compose.loader.select import closure, drop_missing, enabled, needed, profil
 from compose.loader.template import InvalidTemplate, MissingVariable, substitute
 from compose.model import Project
 from compose.schema.base import Reading
-from compose.schema.project import PROJECT
 from compose.schema.tree import Map
 
 
@@ -105,9 +104,6 @@ def _name(place: Place, work: Workspace, options: LoadOptions) -> str:
 def _finish(loaded: Loaded, options: LoadOptions) -> None:
     """The phases on the whole tree."""
     tree, place, work = loaded.tree, loaded.place, loaded.work
-    reading = Reading(work.sources.locate, literal=not options.interpolate)
-    PROJECT.check(tree, tree.origin, reading)
-    refuse(reading.problems)
     for warning in externals(tree):
         work.warn(warning)
     tree.put("name", loaded.name, tree.where("name"))
