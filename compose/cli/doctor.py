@@ -144,7 +144,8 @@ def _seccomp() -> Finding:
 
 
 def _firewall() -> Finding:
-    library = next(iter(glob.glob("/usr/lib*/**/libnftables.so.1", recursive=True)), "")
+    places = ("/usr/lib/*/libnftables.so.1", "/usr/lib64/libnftables.so.1", "/usr/lib/libnftables.so.1", "/usr/local/lib/libnftables.so.1")
+    library = next((found for place in places for found in glob.glob(place)), "")
     if library:
         return Finding("nftables", "ok", library)
     program = shutil.which("nft", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
