@@ -19,6 +19,7 @@ from runtime.store import Paths, entries, is_locked, paths, read_file
 
 if TYPE_CHECKING:
     from runtime.cgroups_stats import Stats
+    from runtime.network.doctor import Check
     from runtime.processes import Process
     from runtime.supervisor.logs_follow import LogFollower
     from runtime.supervisor.logs_format import LogLine
@@ -210,6 +211,13 @@ def follow_logs() -> LogFollower:
 def log_directory(project: str, container_id: str, *, where: Paths | None = None) -> str:
     """Where a container's log lies."""
     return f"{(where or paths()).container(project, container_id)}/logs"
+
+
+def network_checks() -> tuple[Check, ...]:
+    """What of the host's network helps or hinders containers: kernel features, firewall, forwarding, others' rules."""
+    from runtime.network import doctor
+
+    return doctor.checks()
 
 
 def usage(state: ContainerState, *, where: Paths | None = None) -> Usage:

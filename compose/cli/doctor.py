@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import glob
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -55,9 +53,7 @@ def examine(where: Paths) -> Iterator[Finding]:
     yield _storage(where)
     yield _cgroups()
     yield _seccomp()
-    yield _firewall()
-    yield _forwarding()
-    yield _docker()
+    yield from _network()
 
 
 def _line(finding: Finding) -> str:
@@ -143,24 +139,8 @@ def _seccomp() -> Finding:
     return Finding("seccomp", "missing", "not in this kernel", "a kernel with CONFIG_SECCOMP_FILTER is needed")
 
 
-def _firewall() -> Finding:
-    places = ("/usr/lib/*/libnftables.so.1", "/usr/lib64/libnftables.so.1", "/usr/lib/libnftables.so.1", "/usr/local/lib/libnftables.so.1")
-    library = next((found for place in places for found in glob.glob(place)), "")
-    if library:
-        return Finding("nftables", "ok", library)
-    program = shutil.which("nft", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-    if program:
-        return Finding("nftables", "note", f"by the program {program}", "libnftables makes it faster: apt-get install libnftables1")
-    return Finding("nftables", "missing", "neither libnftables nor nft", "apt-get install nftables")
+def _network() -> Iterator[Finding]:
+    from runtime import observe
 
-
-def _forwarding() -> Finding:
-    if (read_file("/proc/sys/net/ipv4/ip_forward") or b"0").strip() == b"1":
-        return Finding("ip_forward", "ok", "on")
-    return Finding("ip_forward", "note", "off", "the first bridge network switches it on; to keep it: sysctl -w net.ipv4.ip_forward=1")
-
-
-def _docker() -> Finding:
-    if os.path.exists("/sys/class/net/docker0"):
-        return Finding("docker", "note", "a Docker runs here too", "both can work beside each other; published ports must differ")
-    return Finding("docker", "ok", "not needed, not there")
+    for check in observe.network_checks():
+        yield Finding(check.name, "ok" if check.ok else "missing", check.detail, check.hint or "")
