@@ -64,6 +64,7 @@ class _Extraction:
         self._recorder = recorder
         self._limits = limits
         self._directories: dict[bytes, Entry] = {}
+        self._implied: dict[bytes, int] = {}
         self._ordinal = 0
         self._budget = min(limits.layer_bytes, _free_bytes(tree.root) - limits.reserve)
         self._result = Unpacked()
@@ -79,6 +80,9 @@ class _Extraction:
             self._one(entry)
         for path, entry in sorted(self._directories.items(), reverse=True):
             self._finish_directory(path, entry)
+        for path, mtime_ns in sorted(self._implied.items(), reverse=True):
+            if path not in self._directories:
+                os.utime(self._tree.directory(path), ns=(mtime_ns, mtime_ns))
         self._result.replaced = tuple((ordinal, os.fsdecode(path), number) for ordinal, path, number in self._tree.moves)
         return self._result
 
@@ -96,6 +100,8 @@ class _Extraction:
                 self._create(path, entry)
         except OSError as error:
             raise ImageError(f"layer entry {entry.shown()!r} cannot be written: {error.strerror}") from error
+        while self._tree.implied:  # directories that no entry names get the time of what needed them: the same wherever it is unpacked
+            self._implied.setdefault(self._tree.implied.pop(), entry.mtime_ns)
 
     def _create(self, path: bytes, entry: Entry) -> None:
         parent, name = self._tree.parent(path)
@@ -128,8 +134,10 @@ class _Extraction:
             os.unlink(name, dir_fd=parent)
             return True
         self._tree.displace(path, parent, name, self._ordinal)
-        for known in [k for k in self._directories if k == path or k.startswith(path + b"/")]:
-            del self._directories[known]
+        prefix = path + b"/"
+        for held in (self._directories, self._implied):
+            for known in [k for k in held if k == path or k.startswith(prefix)]:
+                del held[known]  # type: ignore[attr-defined]
         return False
 
     def _directory(self, path: bytes, parent: int, name: bytes, entry: Entry) -> None:

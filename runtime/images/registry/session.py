@@ -20,9 +20,10 @@ from urllib3.exceptions import HTTPError
 from runtime.errors import RegistryError
 from runtime.images.registry import challenge, credentials
 from runtime.images.registry.credentials import Credential
-from runtime.images.registry.transport import Body, Transport, finish, is_loopback
+from runtime.images.registry.transport import Body, Transport, finish, is_loopback, read_all
 
 _TRANSIENT = (408, 429, 500, 502, 503, 504)
+_STALE = (404, 409, 416)  # the registry lost track of an upload; the caller asks where to go on
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_WAIT = 60.0
 _MAX_DOCUMENT = 4 << 20
@@ -114,7 +115,7 @@ class Session:
         if response.status == 401:
             self._answer(response)
             raise HTTPError("the token expired")
-        if response.status in _TRANSIENT or response.status == 416:
+        if response.status in _TRANSIENT or response.status in _STALE:
             finish(response)
             raise HTTPError(f"status {response.status}")
         raise self.refused(response, what)
@@ -126,7 +127,7 @@ class Session:
         for attempt in range(1, self.transport.settings.attempts + 1):
             response = self.request(method, url, headers=headers, what=what)
             try:
-                data = response.read(limit + 1)
+                data = read_all(response, limit + 1)
             except HTTPError as error:
                 self._give_up_or_wait(attempt, None, f"{self.endpoint.host} broke off: {_short(error)}", what)
                 continue
@@ -165,7 +166,9 @@ class Session:
                     hint="wait, log in (pycompose login), or configure a mirror",
                 )
             case status:
-                return RegistryError(f"{self.endpoint.host} answered {status} for {subject}{told}")
+                return RegistryError(
+                    f"{self.endpoint.host} answered {status} for {subject}{told}", hint="this is the registry's trouble; its log knows more"
+                )
 
     def _probe(self) -> str:
         """The first base that speaks HTTP at all: TLS, else plain for loopback and insecure registries."""
@@ -265,7 +268,7 @@ class Session:
         for attempt in range(1, self.transport.settings.attempts + 1):
             try:
                 response = self.transport.open(method, url, headers, body, host=self.endpoint.host)
-                data = response.read(_MAX_DOCUMENT)
+                data = read_all(response, _MAX_DOCUMENT)
             except HTTPError as error:
                 self._give_up_or_wait(attempt, None, f"the authorization server {parts.netloc} cannot be reached: {_short(error)}", "")
                 continue

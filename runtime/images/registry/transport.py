@@ -87,6 +87,15 @@ def finish(response: urllib3.BaseHTTPResponse) -> None:
     response.release_conn()
 
 
+def read_all(response: urllib3.BaseHTTPResponse, limit: int) -> bytes:
+    """The body, no more than ``limit`` bytes of it. Raises HTTPError when the connection breaks first (only the read after the last bytes tells)."""
+    parts, left = [], limit
+    while left > 0 and (data := response.read(left)):
+        parts.append(data)
+        left -= len(data)
+    return b"".join(parts)
+
+
 def _context(found: RegistrySettings) -> ssl.SSLContext:
     context = ssl.create_default_context()
     try:

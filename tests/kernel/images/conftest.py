@@ -24,6 +24,7 @@ from runtime.native.syscalls import setns, unshare
 from runtime.store import Paths
 
 CLONE_NEWNET = 0x40000000
+REMOTE = "10.99.0.1"  # an address in the test's own namespace that is not loopback's: plain HTTP is not taken for granted there
 
 Member = tuple[tarfile.TarInfo, bytes]
 
@@ -84,6 +85,7 @@ def loopback() -> Iterator[None]:
     unshare(CLONE_NEWNET)
     try:
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        subprocess.run(["ip", "address", "add", f"{REMOTE}/32", "dev", "lo"], check=True)
         yield
     finally:
         setns(before, CLONE_NEWNET)
@@ -99,11 +101,11 @@ class Registry:
     ca: str = ""
 
 
-def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Return when something listens on 127.0.0.1."""
+def wait_for(port: int, process: subprocess.Popen[bytes], host: str) -> None:
+    """Return when something listens there."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        with contextlib.suppress(OSError), socket.create_connection((host, port), 1):
             return
         assert process.poll() is None, "the server ended at once"
         time.sleep(0.05)
@@ -120,7 +122,8 @@ def serve(loopback: None, scratch: Path) -> Iterator[Callable[..., Registry]]:
         data.mkdir()
         lines = ["version: 0.1", "log: {level: error, accesslog: {disabled: true}}"]
         lines += [f"storage: {{filesystem: {{rootdirectory: {data}/data}}, delete: {{enabled: true}}}}"]
-        http = f"addr: '127.0.0.1:{port}', secret: x"
+        host = REMOTE if tls else "127.0.0.1"
+        http = f"addr: '{host}:{port}', secret: x"
         ca = ""
         if tls:
             ca = certificates(data)
@@ -132,9 +135,8 @@ def serve(loopback: None, scratch: Path) -> Iterator[Callable[..., Registry]]:
         (data / "config.yml").write_text("\n".join(lines))
         process = subprocess.Popen(["docker-registry", "serve", data / "config.yml"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         started.append(process)
-        wait_for(port, process)
-        name = "localhost" if not tls else "registry.test"
-        return Registry(host=f"{name}:{port}", data=data / "data", ca=ca)
+        wait_for(port, process, host)
+        return Registry(host=f"{REMOTE if tls else 'localhost'}:{port}", data=data / "data", ca=ca)
 
     yield start
     for process in started:
@@ -148,10 +150,28 @@ def certificates(folder: Path) -> str:
     def openssl(*arguments: str) -> None:
         subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
 
-    (folder / "names").write_text("subjectAltName=DNS:registry.test,DNS:localhost,IP:127.0.0.1\n")
-    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=private test CA", "-keyout", "ca.key", "-out", "ca.pem")
-    openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=registry.test", "-keyout", "server.key", "-out", "server.csr")
-    openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names", "-out", "server.pem")
+    (folder / "names").write_text(f"subjectAltName=DNS:localhost,IP:{REMOTE}\n")
+    openssl(
+        "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=private test CA", "-keyout", "ca.key", "-out", "ca.pem"
+    )
+    openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=registry", "-keyout", "server.key", "-out", "server.csr")
+    openssl(
+        "x509",
+        "-req",
+        "-in",
+        "server.csr",
+        "-CA",
+        "ca.pem",
+        "-CAkey",
+        "ca.key",
+        "-CAcreateserial",
+        "-days",
+        "2",
+        "-extfile",
+        "names",
+        "-out",
+        "server.pem",
+    )
     return str(folder / "ca.pem")
 
 
@@ -166,3 +186,56 @@ def registries(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str]
         path.write_text(text)
 
     return write
+
+
+@dataclass
+class Skopeo:
+    """The second client: copies between registries, archives and layouts."""
+
+    scratch: Path
+
+    def copy(self, source: str, target: str, *options: str) -> None:
+        """Copy an image. Raises with skopeo's own words."""
+        done = subprocess.run(
+            ["skopeo", "--insecure-policy", "copy", "-q", *options, source, target], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+    def inspect(self, source: str, *options: str) -> dict[str, object]:
+        """What skopeo says of an image."""
+        import json
+
+        done = subprocess.run(["skopeo", "--insecure-policy", "inspect", *options, source], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        found: dict[str, object] = json.loads(done.stdout)
+        return found
+
+
+@pytest.fixture
+def skopeo(scratch: Path) -> Skopeo:
+    """The second client."""
+    return Skopeo(scratch)
+
+
+@pytest.fixture
+def sample(store: ImageStore) -> str:
+    """An image of three layers in ``store``: files, a whiteout, a set-user-id file; its id."""
+    return make_image(store, "sample:1")
+
+
+def make_image(store: ImageStore, reference: str, seed: int = 0, size: int = 200_000) -> str:
+    """An image of three layers; the second is ``size`` bytes of noise."""
+    import json
+    import random
+
+    noise = random.Random(seed).randbytes(size)
+    tars = [
+        tar_of(entry("etc", kind=tarfile.DIRTYPE), entry("etc/old", b"old"), entry("bin/su", b"#!", mode=0o4755)),
+        tar_of(entry("data", noise)),
+        tar_of(entry("etc/.wh.old"), entry(f"etc/new{seed}", b"new")),
+    ]
+    with store.lease():
+        layers = [store.add_layer(io.BytesIO(t)) for t in tars]
+        config = {"architecture": "amd64", "os": "linux", "config": {"Cmd": ["/bin/su"], "Env": ["A=1"]}, "created": "2024-01-01T00:00:00Z",
+                  "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]}, "history": [{"created_by": f"step {i}"} for i in range(3)]}  # fmt: skip
+        return store.add_image(json.dumps(config).encode(), layers, [reference]).id

@@ -30,13 +30,20 @@ def test_every_field_arrives() -> None:
     assert (found.exposed_ports, found.volumes, found.labels, found.shell) == (("80/tcp",), ("/data",), {"k": "v"}, ("/bin/bash", "-c"))
     assert found.diff_ids == (DIFF,)
     assert found.healthcheck is not None
-    assert (found.healthcheck.interval, found.healthcheck.timeout, found.healthcheck.retries, found.healthcheck.start_period) == (5.0, None, 3, 1.5)
+    assert (found.healthcheck.interval, found.healthcheck.timeout, found.healthcheck.retries, found.healthcheck.start_period) == (
+        5.0,
+        None,
+        3,
+        1.5,
+    )
     assert config.on_build(raw) == ("RUN x",)
     assert config.created_ns(found.created) == 1714557600_500000000
 
 
 def test_null_fields_are_absent() -> None:
-    found = config.parse(b'{"config":{"Cmd":null,"Entrypoint":null,"Env":null,"Volumes":null,"Labels":null},"rootfs":{"type":"layers","diff_ids":null}}')
+    found = config.parse(
+        b'{"config":{"Cmd":null,"Entrypoint":null,"Env":null,"Volumes":null,"Labels":null},"rootfs":{"type":"layers","diff_ids":null}}'
+    )
     assert found.command is None
     assert found.entrypoint is None
     assert found.environment == ()
@@ -57,7 +64,14 @@ def test_malformed_ones_are_refused(raw: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("", 0), ("nonsense", 0), ("1970-01-01T00:00:01Z", 10**9), ("1970-01-01T01:00:00+01:00", 0), ("1970-01-01T00:00:00.123456789Z", 0), ("1970-01-01T00:00:02.000000001Z", 2 * 10**9 + 1)],
+    [
+        ("", 0),
+        ("nonsense", 0),
+        ("1970-01-01T00:00:01Z", 10**9),
+        ("1970-01-01T01:00:00+01:00", 0),
+        ("1970-01-01T00:00:00.123456789Z", 0),
+        ("1970-01-01T00:00:02.000000001Z", 2 * 10**9 + 1),
+    ],
 )
 def test_times(text: str, expected: int) -> None:
     assert config.created_ns(text) == expected

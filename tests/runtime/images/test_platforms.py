@@ -13,7 +13,9 @@ def described(*names: str) -> list[object]:
     found: list[object] = []
     for name in names:
         os_name, architecture, *variant = name.split("/")
-        found.append({"digest": name, "platform": {"os": os_name, "architecture": architecture, **({"variant": variant[0]} if variant else {})}})
+        found.append(
+            {"digest": name, "platform": {"os": os_name, "architecture": architecture, **({"variant": variant[0]} if variant else {})}}
+        )
     return found
 
 

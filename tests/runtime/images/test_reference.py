@@ -35,7 +35,23 @@ def test_forms(text: str, canonical: str, familiar: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "UPPER", "a//b", "a:b:c", "-a", "a/", "busybox:", "busybox@sha256:12", "a@b@c", "x" * 300, "ab" * 32, "a:" + "t" * 129, "a b", "../x"]
+    "text",
+    [
+        "",
+        "UPPER",
+        "a//b",
+        "a:b:c",
+        "-a",
+        "a/",
+        "busybox:",
+        "busybox@sha256:12",
+        "a@b@c",
+        "x" * 300,
+        "ab" * 32,
+        "a:" + "t" * 129,
+        "a b",
+        "../x",
+    ],
 )
 def test_nonsense_is_refused_with_a_hint(text: str) -> None:
     with pytest.raises(ImageError) as raised:

@@ -62,7 +62,14 @@ def test_every_kind_of_entry(form: int, size: int) -> None:
     found, _ = read(written(members, form), size)
     assert [e.kind for e, _ in found] == [b"5", b"0", b"2", b"1", b"3", b"6"]
     entry, body = found[1]
-    assert (entry.name, entry.mode, entry.uid, entry.gid, entry.mtime_ns, body) == (b"d/file", 0o4755, 1000, 50, 1234567890 * 10**9, b"x" * 1000)
+    assert (entry.name, entry.mode, entry.uid, entry.gid, entry.mtime_ns, body) == (
+        b"d/file",
+        0o4755,
+        1000,
+        50,
+        1234567890 * 10**9,
+        b"x" * 1000,
+    )
     assert found[2][0].link == b"../else"
     assert found[3][0].link == b"d/file"
     assert found[4][0].device == (1, 3)
@@ -72,7 +79,11 @@ def test_every_kind_of_entry(form: int, size: int) -> None:
 def test_long_names_large_ids_and_odd_encodings(form: int) -> None:
     name = "ü" * 100 + "/" + "n" * 120
     latin = b"caf\xe9".decode("utf-8", "surrogateescape")
-    members = [(member(name, uid=3_000_000_000, gid=2_500_000, linkname=""), b"1"), (member("l", tarfile.SYMTYPE, linkname="t" * 300), b""), (member(latin), b"2")]
+    members = [
+        (member(name, uid=3_000_000_000, gid=2_500_000, linkname=""), b"1"),
+        (member("l", tarfile.SYMTYPE, linkname="t" * 300), b""),
+        (member(latin), b"2"),
+    ]
     found, _ = read(written(members, form))
     assert (found[0][0].name, found[0][0].uid, found[0][0].gid) == (name.encode(), 3_000_000_000, 2_500_000)
     assert found[1][0].link == b"t" * 300
@@ -96,7 +107,9 @@ def test_global_pax_headers_count_for_all() -> None:
     assert [e.uid for e, _ in found] == [77, 77]
 
 
-@pytest.mark.parametrize("options", [["--format=gnu", "-S"], ["--format=posix", "-S", "--sparse-version=0.1"], ["--format=posix", "-S", "--sparse-version=1.0"]])
+@pytest.mark.parametrize(
+    "options", [["--format=gnu", "-S"], ["--format=posix", "-S", "--sparse-version=0.1"], ["--format=posix", "-S", "--sparse-version=1.0"]]
+)
 def test_sparse_files_of_gnu_tar(tmp_path: Path, options: list[str]) -> None:
     content = bytearray(3 << 20)
     randomness = random.Random(1)
@@ -180,7 +193,9 @@ def test_what_is_written_is_read(name: bytes, mtime: int, uid: int, mode: int, l
 
 
 def test_python_reads_what_we_write() -> None:
-    data = header(b"a" * 150 + b"/b", b"0", size=3, uid=5) + b"abc".ljust(512, b"\0") + header("ü/".encode(), b"5", mode=0o755) + bytes(1024)
+    data = (
+        header(b"a" * 150 + b"/b", b"0", size=3, uid=5) + b"abc".ljust(512, b"\0") + header("ü/".encode(), b"5", mode=0o755) + bytes(1024)
+    )
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         names = tar.getnames()
         first = tar.extractfile(tar.getmembers()[0])
