@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -27,7 +28,8 @@ def of_patterns(patterns: Sequence[str], origin: str) -> Ignore | None:
         raise BuildError(f"{origin}: {error}", hint="patterns are those of .dockerignore: *, ?, [a-z], **, and ! to take back") from None
     if not matcher.patterns:
         return None
-    return Ignore(lambda name, _directory: matcher.matches(name), matcher.may_match_under)
+    touched = _touched([pattern for pattern in matcher.patterns if not pattern.startswith("!")])
+    return Ignore(lambda name, _directory: touched(name) is not None and matcher.matches(name), matcher.may_match_under)
 
 
 def of_context(context: str, dockerfile: str | None) -> tuple[Ignore | None, str]:
@@ -42,3 +44,28 @@ def of_context(context: str, dockerfile: str | None) -> tuple[Ignore | None, str
             text = content.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
             return of_patterns(text.splitlines(), path), path
     return None, ""
+
+
+def _touched(patterns: Sequence[str]) -> Callable[[str], object]:
+    """A quick look whether any pattern can match a name or a directory above it; it says yes too often, never too rarely."""
+    return re.compile(f"(?:{'|'.join(map(_loose, patterns)) or '(?!)'})(?:/|$)", re.DOTALL).match
+
+
+def _loose(pattern: str) -> str:
+    out, i = "", 0
+    while i < len(pattern):
+        if pattern.startswith("**", i):
+            i += 3 if pattern.startswith("**/", i) else 2
+            out += ".*"
+            continue
+        character = pattern[i]
+        i += 1
+        if character == "*":
+            out += ".*"
+        elif character == "?":
+            out += "."
+        elif character in "[\\":
+            return f"{out}.*"
+        else:
+            out += re.escape(character)
+    return out
