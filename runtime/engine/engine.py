@@ -40,7 +40,6 @@ class Engine:
         self._exits = AsyncExitStack()
         self._networker: Networker | None = None
         self._networker_lock = anyio.Lock()
-        self._calls = anyio.CapacityLimiter(512)
 
     async def __aenter__(self) -> Self:
         await self._exits.__aenter__()
@@ -151,7 +150,7 @@ class Engine:
             if not force:
                 raise InUse(f"cannot remove container {name}: it is running", hint="stop it first, or use force")
             await self._call(spec.project, "stop", id=container, timeout=0)
-        await supervision.forget(self.where, spec.project, container, self._calls)
+        await supervision.forget(self.where, spec.project, container)
         await containers.remove(self.where, self.networker, spec, volumes=volumes)
 
     async def rename_container(self, container: str, name: str) -> None:
@@ -163,7 +162,7 @@ class Engine:
     ) -> None:
         """Wait for ``condition`` (started, healthy, completed, running_or_healthy, exited); raises RuntimeFailure when it cannot come true."""
         try:
-            await supervision.wait(self.where, records.spec(self.where, container), str(condition), timeout, ignore_exit, self._calls)
+            await supervision.wait(self.where, records.spec(self.where, container), str(condition), timeout, ignore_exit)
         except RuntimeFailure as failure:
             if required:
                 raise
@@ -203,4 +202,4 @@ class Engine:
         return observe.process(spec.project, spec.id, where=self.where).status in (Status.RUNNING, Status.PAUSED, Status.RESTARTING)
 
     async def _call(self, project: str, method: str, **arguments: object) -> None:
-        await supervision.call(self.where, project, method, self._calls, **arguments)
+        await supervision.call(self.where, project, method, **arguments)

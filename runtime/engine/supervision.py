@@ -1,39 +1,72 @@
-"""Talking to a project's supervisor from the engine: every call in a thread of its own, so that slow stops wait side by side."""
+"""Talking to a project's supervisor from the engine: every call on a connection of its own, so that slow stops wait side by side.
+
+No threads: a cancelled command (Ctrl-C, a timeout) lets go of its calls at once.
+"""
 
 from __future__ import annotations
 
+import json
 import os
-from functools import partial
+import socket
 from typing import Any
 
-from anyio import CapacityLimiter, to_thread
+import anyio
 
 from runtime import observe
 from runtime.errors import NotFound, RuntimeFailure
 from runtime.spec import ContainerSpec
 from runtime.state import Status
 from runtime.store import Paths, is_locked
+from runtime.supervisor import client
+from runtime.supervisor.protocol import failure_from, line
+
+_ATTEMPTS = 12  # a supervisor that was killed is back within two seconds
+_LONGEST_PAUSE = 0.4
 
 
-async def call(where: Paths, project: str, method: str, limiter: CapacityLimiter, **arguments: object) -> dict[str, Any]:
-    """One call to the supervisor, which is started when it is not there. Raises what the supervisor raised."""
-    return await to_thread.run_sync(partial(_call, where, project, method, arguments), limiter=limiter, abandon_on_cancel=True)
+async def call(where: Paths, project: str, method: str, **arguments: object) -> dict[str, Any]:
+    """One call to the supervisor, which is started when it is not there. Raises what the supervisor raised.
+
+    When it dies under the call, its successor is asked: every method can be repeated.
+    """
+    request = line({"method": method, **arguments})
+    for attempt in range(_ATTEMPTS):
+        try:
+            answer = json.loads(await _ask(client.dial(project, where), request))
+        except OSError:
+            await anyio.sleep(min(0.01 * 2**attempt, _LONGEST_PAUSE))
+            continue
+        if "error" in answer:
+            raise failure_from(answer["error"])
+        return dict(answer.get("result") or {})
+    raise RuntimeFailure(f"the supervisor of project {project} does not stay up", hint=f"see {where.project_run(project)}/supervisor.log")
 
 
-async def forget(where: Paths, project: str, container: str, limiter: CapacityLimiter) -> None:
+async def _ask(connection: socket.socket, request: bytes) -> bytes:
+    received = b""
+    with connection:
+        connection.sendall(request)
+        while not received.endswith(b"\n"):
+            await anyio.wait_readable(connection)
+            data = connection.recv(1 << 16)
+            if not data:
+                raise ConnectionResetError
+            received += data
+    return received
+
+
+async def forget(where: Paths, project: str, container: str) -> None:
     """Tell a live supervisor that a container goes away; without one there is nobody to tell."""
     if is_locked(f"{where.project_run(project)}/supervisor.lock") and os.path.exists(f"{where.project_run(project)}/supervisor.sock"):
         try:
-            await call(where, project, "remove", limiter, id=container)
+            await call(where, project, "remove", id=container)
         except NotFound:
             return
 
 
-async def wait(
-    where: Paths, spec: ContainerSpec, condition: str, timeout: float | None, ignore_exit: bool, limiter: CapacityLimiter
-) -> None:
+async def wait(where: Paths, spec: ContainerSpec, condition: str, timeout: float | None, ignore_exit: bool) -> None:
     """Wait until ``condition`` holds; raises RuntimeFailure with Docker Compose's words when it cannot."""
-    answer = await call(where, spec.project, "wait", limiter, id=spec.id, condition=condition, timeout=timeout)
+    answer = await call(where, spec.project, "wait", id=spec.id, condition=condition, timeout=timeout)
     status, code = str(answer.get("status", "")), int(answer.get("exit_code", 0))
     exited = status in (Status.EXITED, Status.DEAD)
     if answer.get("reason") == "timeout":
@@ -48,14 +81,6 @@ async def wait(
             raise RuntimeFailure(f"container {spec.name} has no healthcheck configured")
         case "healthy" | "running_or_healthy" | "started" if exited and not (ignore_exit and code == 0):
             raise RuntimeFailure(f"container {spec.name} exited ({code})", hint=f"see its output: pycompose logs {_service(spec)}")
-
-
-def _call(where: Paths, project: str, method: str, arguments: dict[str, object]) -> dict[str, Any]:
-    from runtime.supervisor import client
-
-    client.ensure(project, where)
-    with client.Client(project, where) as connection:
-        return connection.call(method, **arguments)
 
 
 def _service(spec: ContainerSpec) -> str:

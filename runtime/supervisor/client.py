@@ -21,7 +21,7 @@ from runtime.store import Paths, read_file
 from runtime.supervisor.protocol import failure_from, line
 
 _PATIENCE = 10.0
-_ATTEMPTS = 4
+_ATTEMPTS = 12  # over some three seconds
 _BACKLOG = 1024
 _LONGEST_LINE = 16 << 20
 _intermediates: list[int] = []
@@ -59,6 +59,16 @@ def is_answering(project: str, paths: Paths) -> bool:
     return True
 
 
+def dial(project: str, paths: Paths) -> socket.socket:
+    """A connection to the project's supervisor, started when there is none. Raises OSError when it died just now: dial again."""
+    directory = paths.project_run(project)
+    try:
+        return _connect(directory)
+    except OSError:
+        ensure(project, paths)
+    return _connect(directory)
+
+
 class Client:
     """One connection, made at the first call. When the supervisor dies under a call, the call is made again to its successor:
     every method can be repeated."""
@@ -91,7 +101,7 @@ class Client:
                 answer = self._read_line()
             except ConnectionError:
                 self.close()
-                time.sleep(0.01 * attempt)  # a successor is on its way; ensure() waits for what it can see
+                time.sleep(min(0.01 * 2**attempt, 0.4))  # a successor is on its way; ensure() waits for what it can see
                 continue
             if "error" in answer:
                 raise failure_from(answer["error"])

@@ -49,6 +49,8 @@ def shape(root: str, suite: Suite, settings: Sequence[tuple[str, str]]) -> int:
     _configure(root, suite, settings)
     _settle_days(root, epoch)
     os.makedirs(f"{root}/var/lib/apt/lists", exist_ok=True)
+    os.makedirs(f"{root}/run/lock", exist_ok=True)  # /var/lock is a link to it, and programs count on it
+    os.chmod(f"{root}/run/lock", 0o1777)
     _clamp_times(root, epoch)
     return epoch
 
