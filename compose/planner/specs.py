@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from compose import graph
 from compose.convert.books import PortBook
 from compose.convert.container import Request, container_spec
 from compose.convert.endpoints import attachments, static_addresses
@@ -12,7 +13,7 @@ from compose.convert.links import linked_services
 from compose.convert.names import network_name
 from compose.errors import PlanError
 from compose.model import ServiceNetwork
-from compose.planner.convergence import Action, Convergence, Replica
+from compose.planner.convergence import Action, Change, Convergence, Replica
 from compose.planner.divergence import changed_attributes, digest
 
 
@@ -27,6 +28,7 @@ def make_specs(work: Convergence) -> None:
         for replica in work.replicas.get(service.name, ()):
             _make(work, replica, keep_addresses=service.name in linked and replica.action is Action.REPLACE)
         work.at.standing[service.name] = [r.spec for r in work.replicas.get(service.name, ()) if r.spec is not None]
+    _spread_stop_first(work)
 
 
 def replaced_name(replica: Replica) -> str:
@@ -49,7 +51,8 @@ def _make(work: Convergence, replica: Replica, *, keep_addresses: bool) -> None:
         return
     renewed = {s.name for _, s in work.renewed_networks()}
     endpoints = replica.current.spec.endpoints if replica.current else ()
-    keep = keep_addresses and bool(endpoints) and not renewed.intersection(e.network for e in endpoints)
+    on_renewed = bool(renewed.intersection(e.network for e in endpoints))
+    keep = keep_addresses and bool(endpoints) and not on_renewed
     request = Request(
         id=replica.id,
         name=replica.name,
@@ -59,11 +62,31 @@ def _make(work: Convergence, replica: Replica, *, keep_addresses: bool) -> None:
         config_hash=digest(work, replica.service),
     )
     replica.spec = container_spec(work.at, replica.service, request)
-    if keep or renewed.intersection(e.network for e in endpoints):
-        replica.stop_first = True
+    replica.stop_first = replica.stop_first or keep or on_renewed or _uses_renewed(work, replica)
     if replica.cause == "config changed" and replica.current is not None:
         what = changed_attributes(replica.current.spec, replica.spec)
         replica.cause = f"config changed: {what}" if what else replica.cause
+
+
+def _uses_renewed(work: Convergence, replica: Replica) -> bool:
+    """Whether the new container waits for a network or volume that is made anew, and so for the end of those who are on it."""
+    if replica.action is not Action.REPLACE:
+        return False
+    networks = (work.networks[a.network] for a in attachments(work.project, replica.service))
+    volumes = (work.volumes.get(v.source) for v in replica.service.volumes)
+    return Change.RENEW in (*networks, *volumes)
+
+
+def _spread_stop_first(work: Convergence) -> None:
+    """Whoever joins a container that cannot be made before its old one stopped must have stopped before, too."""
+    first: set[str] = set()
+    for service in work.scope:
+        replicas = work.replicas.get(service.name, ())
+        if first.intersection(graph.donors(service)):
+            for replica in replicas:
+                replica.stop_first = replica.stop_first or replica.action is Action.REPLACE
+        if any(r.stop_first or r.remove_first for r in replicas):
+            first.add(service.name)
 
 
 def _reserve(work: Convergence) -> None:
@@ -93,6 +116,7 @@ def _take_over(work: Convergence, replica: Replica, attachment: ServiceNetwork, 
         replica.stop_first = True
     elif (other := _leaving(work, holder)) is not None:
         other.stop_first = True
+        replica.stop_first = replica.action is Action.REPLACE
         replica.wait_for.append(f"{other.key}.disconnect:{network}" if other.action is Action.REPLACE else f"{other.key}.remove")
     else:
         raise PlanError(
