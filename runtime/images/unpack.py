@@ -137,7 +137,7 @@ class _Extraction:
         prefix = path + b"/"
         for held in (self._directories, self._implied):
             for known in [k for k in held if k == path or k.startswith(prefix)]:
-                del held[known]  # type: ignore[attr-defined]
+                del held[known]
         return False
 
     def _directory(self, path: bytes, parent: int, name: bytes, entry: Entry) -> None:

@@ -236,6 +236,8 @@ def make_image(store: ImageStore, reference: str, seed: int = 0, size: int = 200
     ]
     with store.lease():
         layers = [store.add_layer(io.BytesIO(t)) for t in tars]
-        config = {"architecture": "amd64", "os": "linux", "config": {"Cmd": ["/bin/su"], "Env": ["A=1"]}, "created": "2024-01-01T00:00:00Z",
-                  "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]}, "history": [{"created_by": f"step {i}"} for i in range(3)]}  # fmt: skip
+        config = {"architecture": "amd64", "os": "linux", "config": {"Cmd": ["/bin/su"], "Env": ["A=1"]},
+                  "created": "2024-01-01T00:00:00Z",
+                  "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
+                  "history": [{"created_by": f"step {i}"} for i in range(3)]}  # fmt: skip
         return store.add_image(json.dumps(config).encode(), layers, [reference]).id

@@ -99,7 +99,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Pass on only the first bytes of an upload, then hang up on both sides."""
         host, port = self.owner.target.split(":")
         with socket.create_connection((host, int(port))) as upstream:
-            head = f"{self.command} {self.path} HTTP/1.1\r\nHost: {self.headers['Host']}\r\nContent-Length: {length}\r\nContent-Type: application/octet-stream\r\n\r\n"
+            head = f"{self.command} {self.path} HTTP/1.1\r\nHost: {self.headers['Host']}\r\nContent-Length: {length}\r\n"
+            head += "Content-Type: application/octet-stream\r\n\r\n"
             upstream.sendall(head.encode() + part)
 
     def _pass_on(self, body: bytes, fault: Fault | None) -> None:

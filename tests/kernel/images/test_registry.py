@@ -346,7 +346,7 @@ def test_giving_up_leaves_nothing(proxy: FaultProxy, store: ImageStore, new_stor
     assert other.list() == ()
     other.gc()
     assert list(other.content.all()) == []
-    assert [p for p in Path(other.root, "tmp").iterdir()] == []
+    assert list(Path(other.root, "tmp").iterdir()) == []
 
 
 def test_pushing_what_is_not_there(loopback: None, registries: object, store: ImageStore) -> None:

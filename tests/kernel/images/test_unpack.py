@@ -88,8 +88,10 @@ def test_a_whiteout_beside_a_new_entry_of_that_name(store: ImageStore, scratch: 
 
 def test_later_entries_replace_earlier_ones_and_the_tar_can_still_be_written(store: ImageStore) -> None:
     data = tar_of(
-        entry("f", b"first"), entry("f", b"second!"), entry("d", kind=D, mode=0o700), entry("d/x", b"lost"), entry("d", b"a file now"), entry("l", kind=S, linkname="f"),
-        entry("l", b"no link"), entry("e", b"file"), entry("e", kind=D), entry("e/in", b"dir now"), entry("d2", kind=D, mode=0o700), entry("d2", kind=D, mode=0o711),
+        entry("f", b"first"), entry("f", b"second!"), entry("d", kind=D, mode=0o700), entry("d/x", b"lost"), entry("d", b"a file now"),
+        entry("l", kind=S, linkname="f"),
+        entry("l", b"no link"), entry("e", b"file"),
+        entry("e", kind=D), entry("e/in", b"dir now"), entry("d2", kind=D, mode=0o700), entry("d2", kind=D, mode=0o711),
     )  # fmt: skip
     layer = store.add_layer(io.BytesIO(data))
     root = Path(store.layer_directory(layer.diff_id))

@@ -17,7 +17,8 @@ def test_every_field_arrives() -> None:
     raw = json.dumps({
         "architecture": "arm64", "os": "linux", "variant": "v8", "created": "2024-05-01T10:00:00.5Z",
         "config": {
-            "User": "app", "ExposedPorts": {"80/tcp": {}}, "Env": ["A=1", "B=x=y"], "Entrypoint": ["/e"], "Cmd": ["c"], "Volumes": {"/data": {}}, "WorkingDir": "/w",
+            "User": "app", "ExposedPorts": {"80/tcp": {}}, "Env": ["A=1", "B=x=y"], "Entrypoint": ["/e"], "Cmd": ["c"],
+            "Volumes": {"/data": {}}, "WorkingDir": "/w",
             "Labels": {"k": "v"}, "StopSignal": "SIGINT", "Shell": ["/bin/bash", "-c"], "OnBuild": ["RUN x"],
             "Healthcheck": {"Test": ["CMD", "true"], "Interval": 5_000_000_000, "Timeout": 0, "Retries": 3, "StartPeriod": 1_500_000_000},
         },

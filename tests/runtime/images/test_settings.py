@@ -56,7 +56,8 @@ def test_the_users_file_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     ("text", "told"),
     [
         ("x", "registries.toml"), ("[other]\na = 1", "unknown section 'other'"), ("[transfer]\nparalel = 1", "unknown key 'paralel'"),
-        ('[transfer]\nparallel = "3"', "wrong type"), ('[registry."a"]\ninsecure = "yes"', "wrong type"), ('[registry."a"]\nmirrors = ["a.example"]', "is not a URL"),
+        ('[transfer]\nparallel = "3"', "wrong type"), ('[registry."a"]\ninsecure = "yes"', "wrong type"),
+        ('[registry."a"]\nmirrors = ["a.example"]', "is not a URL"),
         ("[transfer]\nparallel = true", "wrong type"),
     ],
 )  # fmt: skip
