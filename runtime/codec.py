@@ -11,7 +11,6 @@ import typing
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
-from functools import cache
 from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
@@ -54,8 +53,17 @@ def _default(field: Field[Any]) -> Any:
     return MISSING
 
 
-@cache
+_decoders: dict[object, Decoder] = {}
+
+
 def _decoder(hint: Any) -> Decoder:
+    found = _decoders.get(hint)
+    if found is None:
+        found = _decoders[hint] = _new_decoder(hint)
+    return found
+
+
+def _new_decoder(hint: Any) -> Decoder:
     if isinstance(hint, type) and is_dataclass(hint):
         return _dataclass_decoder(hint)
     if isinstance(hint, type) and issubclass(hint, Enum):

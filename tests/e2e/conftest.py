@@ -48,7 +48,9 @@ class CommandLine:
         streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
         return subprocess.Popen([sys.executable, "-m", "compose", *arguments], cwd=directory, env=environment, text=True, **streams)  # type: ignore[call-overload, no-any-return]
 
-    def __call__(self, directory: Path, *arguments: str, input: str | None = None, ok: bool = True, timeout: float = 240, **environment: str) -> Result:
+    def __call__(
+        self, directory: Path, *arguments: str, input: str | None = None, ok: bool = True, timeout: float = 240, **environment: str
+    ) -> Result:
         """Run a command to its end; ``ok`` asserts that it succeeded."""
         began = time.perf_counter()
         stdin = subprocess.PIPE if input is not None else subprocess.DEVNULL

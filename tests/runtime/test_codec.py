@@ -30,7 +30,8 @@ specs = st.builds(
     ports=st.lists(st.builds(PortSpec, container_port=st.integers(1, 65535), host_port=st.integers(1, 65535)), max_size=2).map(tuple),
     extra_hosts=st.lists(st.tuples(text, text), max_size=2).map(tuple),
     ulimits=st.lists(st.builds(Ulimit, name=text, soft=st.integers(-1, 9), hard=st.integers(-1, 9)), max_size=2).map(tuple),
-    healthcheck=st.none() | st.builds(HealthcheckSpec, test=st.none() | st.lists(text, max_size=2).map(tuple), interval=st.none() | st.floats(0, 9)),
+    healthcheck=st.none()
+    | st.builds(HealthcheckSpec, test=st.none() | st.lists(text, max_size=2).map(tuple), interval=st.none() | st.floats(0, 9)),
     restart=st.builds(RestartPolicy, maximum_retry_count=st.integers(0, 5)),
 )
 

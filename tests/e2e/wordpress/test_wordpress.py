@@ -45,7 +45,14 @@ def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
     options = webdriver.ChromeOptions()
     options.binary_location = "/usr/bin/chromium"
     quiet = "--disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
-    for argument in ("--headless", "--no-sandbox", "--disable-gpu", "--window-size=1200,1400", f"--user-data-dir={tmp_path}/profile", *quiet.split()):
+    for argument in (
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--window-size=1200,1400",
+        f"--user-data-dir={tmp_path}/profile",
+        *quiet.split(),
+    ):
         options.add_argument(argument)
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService("/usr/bin/chromedriver"))
     driver.set_page_load_timeout(60)
@@ -94,7 +101,11 @@ def publish_by_form(browser: webdriver.Chrome, wait: WebDriverWait[webdriver.Chr
     browser.find_element(By.ID, "wp-submit").click()
     wait.until(lambda b: "wp-admin" in b.current_url and b.find_elements(By.ID, "wpadminbar"))
     browser.get(f"{HOST}/wp-admin/post-new.php")
-    wait.until(lambda b: b.execute_script("return !!(window.wp && wp.data && wp.data.select('core/editor') && wp.data.select('core/editor').getCurrentPostId())"))
+    wait.until(
+        lambda b: b.execute_script(
+            "return !!(window.wp && wp.data && wp.data.select('core/editor') && wp.data.select('core/editor').getCurrentPostId())"
+        )
+    )
     browser.execute_script(
         "wp.data.dispatch('core/editor').editPost({title: arguments[0], content: arguments[1], status: 'publish'}); wp.data.dispatch('core/editor').savePost();",
         title,
@@ -120,10 +131,27 @@ def database_comes_back(pycompose: CommandLine, directory: Path) -> None:
 
 def scales(pycompose: CommandLine, directory: Path) -> None:
     """Three web servers: the port of the file is one, so the others take random ones through an override."""
-    (directory / "compose.override.yaml").write_text("services: {wordpress: {ports: !override ['80'], environment: {WORDPRESS_BLOCK_EXTERNAL: '1'}}}\n")
+    (directory / "compose.override.yaml").write_text(
+        "services: {wordpress: {ports: !override ['80'], environment: {WORDPRESS_BLOCK_EXTERNAL: '1'}}}\n"
+    )
     pycompose(directory, "up", "-d", "--wait", "--scale", "wordpress=3", "--wait-timeout", "120")
     ports = {pycompose(directory, "port", "--index", str(n), "wordpress", "80").out.strip().rpartition(":")[2] for n in (1, 2, 3)}
     assert len(ports) == 3
     for port in ports:
-        done = subprocess.run(["curl", "--noproxy", "*", "-sSL", "-o", "/dev/null", "-w", "%{http_code}", f"http://127.0.0.1:{port}/wp-includes/images/blank.gif"], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [
+                "curl",
+                "--noproxy",
+                "*",
+                "-sSL",
+                "-o",
+                "/dev/null",
+                "-w",
+                "%{http_code}",
+                f"http://127.0.0.1:{port}/wp-includes/images/blank.gif",
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.stdout == "200", done
