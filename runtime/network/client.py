@@ -26,7 +26,7 @@ from runtime.store import Paths
 __all__ = ["Link", "Networker", "Target"]
 
 _BOOT = (
-    "import gc,json,sys;gc.disable();sys.path[:]=json.loads(sys.argv[1]);"
+    "import gc,json,os,sys;os.closerange(4,65536);gc.disable();sys.path[:]=json.loads(sys.argv[1]);"
     "from runtime.network.worker import main;gc.freeze();gc.enable();main(int(sys.argv[2]),sys.argv[3])"
 )
 _EXIT_GRACE = 2.0  # seconds; the worker ends by itself when its socket closes
@@ -131,6 +131,7 @@ class Networker:
                 await self._await_turn(call)
         finally:
             del self._calls[number]
+            self._hand_over()
         if failure := call.reply.get("error"):
             raise _failure(failure)
         return call.reply.get("result")
@@ -164,10 +165,15 @@ class Networker:
             await self._receive(self._socket)
         finally:
             self._reading = False
-            for other in self._calls.values():
-                if other is not call:
-                    other.turn.set()
-                    break
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Wake somebody who still waits, to read next. Whoever leaves calls this: the one that was woken may have been cancelled meanwhile."""
+        if not self._reading:
+            for call in self._calls.values():
+                if call.reply is None:
+                    call.turn.set()
+                    return
 
     async def _receive(self, channel: socket.socket) -> None:
         lines = _read_lines(channel)

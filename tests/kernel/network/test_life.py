@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import time
@@ -283,6 +284,29 @@ def test_cancelled_calls_disturb_nobody(lab):
                 await networker.remove_container(box.id)
             await networker.remove_network(net)
         assert os.listdir(f"{lab.paths.run}/netns") == []
+
+    anyio.run(main)
+
+
+def test_callers_of_every_kind_all_get_their_answers(lab):
+    """Some in step, some late, some cancelled while they wait or read for others."""
+    chance = random.Random(7)
+
+    async def caller(networker, number, done):
+        await anyio.sleep(chance.random() * 0.3)
+        with anyio.move_on_after(chance.choice([0.0005, 0.002, 0.01, 30])):
+            await networker.unpublish(f"{number:064x}")
+        await networker.unpublish(f"{number:064x}")
+        done.append(number)
+
+    async def main():
+        done = []
+        async with Networker(lab.paths) as networker:
+            with anyio.fail_after(20):
+                async with anyio.create_task_group() as group:
+                    for number in range(400):
+                        group.start_soon(caller, networker, number, done)
+        assert sorted(done) == list(range(400))
 
     anyio.run(main)
 
