@@ -15,13 +15,17 @@ _UNHASHED = ("trusted.overlay.", "security.selinux", "user.overlay.", "system.")
 Hidden = Callable[[str], bool]
 
 
-def fingerprint(view: View, node: Node, contents: Contents, *, excluded: Hidden | None = None) -> str:
-    """The digest (hex) of one file, or of a directory with all it holds. ``excluded`` leaves out names relative to ``node``."""
+def fingerprint(view: View, node: Node, contents: Contents, *, excluded: Hidden | None = None, inside: bool = False) -> str:
+    """The digest (hex) of one file, or of a directory with all it holds. ``excluded`` leaves out names relative to ``node``.
+
+    ``inside`` leaves out a directory's own attributes: a COPY of it takes what is in it.
+    """
     digest = hashlib.sha256()
     links: dict[tuple[int, int], str] = {}
 
     def add(found: Node, name: str) -> None:
-        digest.update(_line(view, found, name, contents, links).encode("utf-8", "surrogateescape"))
+        if name or not (inside and found.is_directory):
+            digest.update(_line(view, found, name, contents, links).encode("utf-8", "surrogateescape"))
         if found.is_directory:
             for child in view.children(found):
                 below = f"{name}/{child.name.rpartition('/')[2]}" if name else child.name.rpartition("/")[2]

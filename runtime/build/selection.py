@@ -48,7 +48,7 @@ def named(tree: Input, chosen: Chosen, excluded: Excluded | None) -> list[object
     """What decides a copy of the file: kind, name as far as it matters, content."""
     node = chosen.selected.node
     name = node.name if chosen.base is not None else "" if node.is_directory else chosen.selected.name
-    return [node.is_directory, name, fingerprint(tree.view, node, tree.contents, excluded=excluded)]
+    return [node.is_directory, name, fingerprint(tree.view, node, tree.contents, excluded=excluded, inside=chosen.base is None)]
 
 
 def digest(tree: Input, selection: Selection) -> str:

@@ -107,9 +107,9 @@ class Solver:
 
     async def _image(self, stage: Stage, image: str) -> tuple[StageState, tuple[str, ...]]:
         total = sum(isinstance(i, (Run, Copy, Workdir)) for i in stage.instructions) + 1
-        if stage.base.platform:
-            self._sources.check_platform(self._expanded(stage, stage.base.platform, "FROM --platform"))
         try:
+            if stage.base.platform:
+                self._sources.check_platform(self._expanded(stage, stage.base.platform, "FROM --platform"))
             return await self._sources.base(image, f"[{self._title(stage)}1/{total}] FROM {image}")
         except RuntimeFailure as error:
             raise fault(self._source, stage.base.place, error.message, hint=error.hint) from error

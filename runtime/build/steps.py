@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import shutil
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -264,7 +265,8 @@ def _explained(error: Exception, source: Source, instruction: Run | Copy | Workd
     match error:
         case FileNotFoundError() if isinstance(instruction, Copy) and error.args:
             name = error.filename or error.args[0]
-            return fault(source, instruction.place, f'"/{str(name).lstrip("/")}": not found', hint="is it named in .dockerignore, or outside the context?")
+            name = posixpath.normpath(f"/{name}")
+            return fault(source, instruction.place, f'"{name}": not found', hint="is it named in .dockerignore, or outside the context?")
         case RuntimeFailure():
             tail = step.tail()
             shown = f"{error.message}\n------\n{tail}\n------" if tail else error.message

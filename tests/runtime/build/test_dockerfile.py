@@ -121,7 +121,8 @@ def test_an_empty_file_is_refused() -> None:
 
 
 def test_only_needed_stages_are_dependencies() -> None:
-    dockerfile = read("FROM a AS one\nFROM b AS two\nFROM c AS three\nCOPY --from=one x y\nRUN --mount=type=bind,from=0,target=/t z\nFROM three\nCOPY --from=2 x y\n")
+    three = "FROM c AS three\nCOPY --from=one x y\nRUN --mount=type=bind,from=0,target=/t z\n"
+    dockerfile = read(f"FROM a AS one\nFROM b AS two\n{three}FROM three\nCOPY --from=2 x y\n")
     assert graph.dependencies(dockerfile, dockerfile.stages[2]) == (0,)
     assert graph.dependencies(dockerfile, dockerfile.stages[3]) == (2,)
     assert graph.base_stage(dockerfile, "three", 3) is dockerfile.stages[2]
@@ -135,7 +136,7 @@ def test_targets_and_stages_that_are_not_there() -> None:
     with pytest.raises(BuildError) as caught:
         graph.target_stage(dockerfile, "bild")
     assert caught.value.hint == "did you mean build?"
-    with pytest.raises(BuildError, match="earlier stages only|not built yet"):
+    with pytest.raises(BuildError, match=r"not built yet"):
         graph.source_stage(dockerfile, "final", 0)
     with pytest.raises(BuildError, match="invalid from value"):
         graph.source_stage(dockerfile, "5", 1)

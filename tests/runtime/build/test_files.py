@@ -101,7 +101,7 @@ def test_the_quick_look_never_changes_an_answer(patterns: list[str], path: str) 
 
 
 def test_wildcards_are_go_s(tmp_path: Path) -> None:
-    write(tmp_path, **{"a1": "", "a2": "", "b1": "", "d__a1__deep": "", "d__c": ""})
+    write(tmp_path, a1="", a2="", b1="", d__a1__deep="", d__c="")
     (tmp_path / "alink").symlink_to("b1")
     view = View([str(tmp_path)])
     assert [s.name for s in select(view, "a?")] == ["a1", "a2"]
