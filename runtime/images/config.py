@@ -12,6 +12,7 @@ from runtime.spec import HealthcheckSpec, ImageConfig
 
 MAX_CONFIG = 8 << 20  # bytes; real configurations are a few kilobytes
 _NANO = 1_000_000_000
+_HINT = "it is damaged, or made by something that does not follow the OCI image specification"
 
 
 def document(raw: bytes, what: str) -> dict[str, object]:
@@ -19,16 +20,16 @@ def document(raw: bytes, what: str) -> dict[str, object]:
     try:
         value = json.loads(raw)
     except (ValueError, RecursionError) as error:
-        raise ImageError(f"{what} is not valid JSON: {str(error)[:200]}") from None
+        raise ImageError(f"{what} is not valid JSON: {str(error)[:200]}", hint=_HINT) from None
     if not isinstance(value, dict):
-        raise ImageError(f"{what} is not a JSON object")
+        raise ImageError(f"{what} is not a JSON object", hint=_HINT)
     return value
 
 
 def parse(raw: bytes) -> ImageConfig:
     """The configuration; its id is the digest of ``raw``. Raises ImageError when a field has another type than the spec's."""
     if len(raw) > MAX_CONFIG:
-        raise ImageError(f"the image configuration has {len(raw)} bytes; more than {MAX_CONFIG} is refused")
+        raise ImageError(f"the image configuration has {len(raw)} bytes; more than {MAX_CONFIG} is refused", hint=_HINT)
     top = document(raw, "the image configuration")
     run = _mapping(top, "config")
     return ImageConfig(
@@ -140,4 +141,4 @@ def _optional_texts(found: Mapping[str, object], key: str) -> tuple[str, ...] | 
 
 
 def _wrong(key: str, expected: str) -> ImageError:
-    return ImageError(f"the image configuration is malformed: {key!r} is not {expected}")
+    return ImageError(f"the image configuration is malformed: {key!r} is not {expected}", hint=_HINT)

@@ -30,11 +30,12 @@ class Pruned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerUsage:
-    """One layer on disk: bytes as the disk counts them, and the images that share it."""
+    """One layer on disk: bytes as the disk counts them, the images that share it, and whether the build cache wants it."""
 
     diff_id: str
     size: int
     images: tuple[str, ...] = ()
+    pinned: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,12 +168,14 @@ def disk_usage(store: ImageStore) -> DiskUsage:
     for image in images:
         for diff_id in dict.fromkeys(image.config.diff_ids):
             sharing.setdefault(diff_id, []).append(image.id)
+    pinned = pins(store)
     layers = tuple(
-        LayerUsage(diff_id=d, size=disk_bytes(store.content.home(d)), images=tuple(sharing.get(d, ()))) for d in store.content.all()
+        LayerUsage(diff_id=d, size=disk_bytes(store.content.home(d)), images=tuple(sharing.get(d, ())), pinned=d in pinned)
+        for d in store.content.all()
     )
     total, cache = disk_bytes(store.root), disk_bytes(f"{store.root}/cache")
     used = store.used_by()
-    kept = pins(store) | {d for image in images if image.id in used for d in image.config.diff_ids}
+    kept = pinned | {d for image in images if image.id in used for d in image.config.diff_ids}
     return DiskUsage(
         total=total, layers=layers, cache=cache, other=total - cache - sum(layer.size for layer in layers), images=len(images),
         active=sum(1 for image in images if image.id in used), reclaimable=sum(layer.size for layer in layers if layer.diff_id not in kept),

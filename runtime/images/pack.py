@@ -97,6 +97,7 @@ class Packer:
                 flag, link, size = (b"1", first, 0) if first != path else (b"0", b"", found.st_size)
             case stat.S_IFLNK:
                 flag, link = b"2", os.readlink(absolute)
+                self.size += len(link)
             case stat.S_IFDIR:
                 flag, path = b"5", path + b"/"
             case _:

@@ -134,7 +134,10 @@ class _Pull:
 
 def _checked_size(config: Descriptor) -> int:
     if config.size > configs.MAX_CONFIG:
-        raise ImageError(f"the image configuration has {config.size} bytes; more than {configs.MAX_CONFIG} is refused")
+        raise ImageError(
+            f"the image configuration has {config.size} bytes; more than {configs.MAX_CONFIG} is refused",
+            hint="no real image has such a one",
+        )
     return config.size
 
 

@@ -122,6 +122,7 @@ class _Extraction:
                 self._hard_link(path, parent, name, entry)
             case b"2":
                 os.symlink(entry.link, name, dir_fd=parent)
+                self._result.size += len(entry.link)  # as Docker counts an image's size
                 self._metadata_by_name(parent, name, entry, link=True)
             case _:
                 os.mknod(name, _node_mode(entry), os.makedev(*entry.device), dir_fd=parent)

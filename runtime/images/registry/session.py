@@ -204,7 +204,7 @@ class Session:
             if urlsplit(following)[:2] != urlsplit(url)[:2]:
                 headers.pop("Authorization", None)
             url = following
-        raise RegistryError(f"{self.endpoint.host} redirects in circles")
+        raise RegistryError(f"{self.endpoint.host} redirects in circles", hint="this is the registry's trouble; its log knows more")
 
     def _give_up_or_wait(self, tried: int, response: urllib3.BaseHTTPResponse | None, message: str, what: str) -> None:
         about = f" ({what})" if what else ""

@@ -38,7 +38,9 @@ def same(one: ImageStore, other: ImageStore, image_id: str, other_id: str = "") 
 
 @pytest.mark.parametrize("form", ["docker", "oci"])
 @pytest.mark.parametrize("pack", [lambda d: d, gzip.compress], ids=["plain", "gzip"])
-def test_there_and_back(store: ImageStore, new_store: Stores, scratch: Path, sample: str, form: str, pack: Callable[[bytes], bytes]) -> None:
+def test_there_and_back(
+    store: ImageStore, new_store: Stores, scratch: Path, sample: str, form: str, pack: Callable[[bytes], bytes]
+) -> None:
     other_id = make_image(store, "second/name:v2", seed=1)
     path = saved(store, scratch, "sample:1", "second/name:v2", form=form)
     assert path.read_bytes() == saved(store, scratch, "sample:1", "second/name:v2", form=form).read_bytes()

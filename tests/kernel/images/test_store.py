@@ -196,7 +196,9 @@ def test_df_adds_up_to_what_the_disk_says(store: ImageStore, sample: str) -> Non
         (lambda store, layer: Path(store.root, "configs", store.list()[0].id[7:]).unlink(), "reference", "which is not there"),
     ],
 )  # fmt: skip
-def test_verify_finds_every_kind_of_damage(store: ImageStore, sample: str, harm: Callable[[ImageStore, Path], object], kind: str, told: str) -> None:
+def test_verify_finds_every_kind_of_damage(
+    store: ImageStore, sample: str, harm: Callable[[ImageStore, Path], object], kind: str, told: str
+) -> None:
     assert store.verify() == ()
     harm(store, Path(store.layers(sample)[1]))
     found = store.verify()
