@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
+import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -41,6 +43,7 @@ class Lab:
         self.paths = Paths(f"{directory}/root", f"{directory}/run")
         self.layer = f"{directory}/layer"
         self._made = 0
+        self.cgroup_parent = f"pycompose-{os.path.basename(directory)}"
         for name in ("bin", "etc", "tmp", "proc", "sys", "dev"):
             os.makedirs(f"{self.layer}/{name}")
         shutil.copy(BUSYBOX, f"{self.layer}/bin/busybox")
@@ -55,11 +58,16 @@ class Lab:
         """A container as the engine leaves it on disk; ``script`` is for sh. Without endpoints it has an empty network of its own."""
         self._made += 1
         spec = ContainerSpec(
-            id=f"{os.getpid():08x}{self._made:056x}",
+            id=os.urandom(32).hex(),
             name=f"{PROJECT}-c{self._made}-1",
             project=PROJECT,
             image="busybox",
-            **{"command": ("sh", "-c", script) if script else command, "stop_grace_period": 5.0, **values},
+            **{
+                "command": ("sh", "-c", script) if script else command,
+                "stop_grace_period": 5.0,
+                "cgroup_parent": self.cgroup_parent,
+                **values,
+            },
         )
         config = image or ImageConfig(environment=("PATH=/bin",))
         directory = self.paths.container(PROJECT, spec.id)
@@ -147,6 +155,17 @@ class Lab:
         pair: tuple[int, int] = self.until(found)
         return pair
 
+    def kill_all(self) -> None:
+        """Until none is left: each that survives a moment longer begins to make the others anew."""
+
+        def killed() -> bool:
+            for pid in self.processes():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            return not self.processes()
+
+        self.until(killed)
+
     def has_ended(self, pid: int) -> bool:
         return is_zombie(pid) or not os.path.exists(f"/proc/{pid}")
 
@@ -156,7 +175,7 @@ class Lab:
 
     def cgroups(self) -> list[str]:
         roots = [f"/sys/fs/cgroup/{n}" for n in os.listdir("/sys/fs/cgroup")] + ["/sys/fs/cgroup"]
-        return [p for root in roots if os.path.isdir(p := f"{root}/pycompose/{PROJECT}")]
+        return [p for root in roots if os.path.isdir(p := f"{root}/{self.cgroup_parent}")]
 
     def events(self, container: str) -> list[dict[str, Any]]:
         from runtime import observe
@@ -166,7 +185,7 @@ class Lab:
     def close(self) -> None:
         """End everything, and see that nothing is left."""
         containers = f"{self.paths.project(PROJECT)}/containers"
-        for container in os.listdir(containers) if os.path.isdir(containers) else ():
+        for container in [n for n in os.listdir(containers) if len(n) == 64] if os.path.isdir(containers) else ():
             self.call("stop", container, timeout=0)
             self.call("remove", container)
         shutil.rmtree(containers, ignore_errors=True)

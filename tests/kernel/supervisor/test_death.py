@@ -54,9 +54,7 @@ def test_both_are_killed_and_the_next_call_finds_everything(lab: Any) -> None:
     containers = talkers(lab)
     for _ in range(2):
         time.sleep(0.2)
-        for pid in lab.pair():
-            os.kill(pid, signal.SIGKILL)
-        lab.until(lambda: not lab.processes())
+        lab.kill_all()
         time.sleep(0.1)
         lab.call("ping")
     assert_nothing_is_missing(lab, containers)
@@ -64,8 +62,7 @@ def test_both_are_killed_and_the_next_call_finds_everything(lab: Any) -> None:
 
 def test_an_exit_while_both_are_dead_is_seen(lab: Any) -> None:
     container = lab.run(script="sleep 0.5; exit 3")
-    for pid in lab.pair():
-        os.kill(pid, signal.SIGKILL)
+    lab.kill_all()
     pid = lab.state(container).pid
     lab.until(lambda: lab.has_ended(pid))
     assert lab.wait(container)["exit_code"] in (3, 255)  # 255 once its foster parent has collected it: nobody can know then

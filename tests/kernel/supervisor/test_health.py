@@ -125,5 +125,5 @@ def test_no_zombies(lab: Any) -> None:
 def _in_container(lab: Any, container: str) -> list[str]:
     from runtime import cgroups
 
-    path = f"pycompose/supervised/{container}"
+    path = f"{lab.cgroup_parent}/supervised/{container}"
     return [Path(f"/proc/{p}/cmdline").read_text().replace("\0", " ").strip() for p in cgroups.find(path).pids()]
