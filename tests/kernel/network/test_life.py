@@ -311,6 +311,21 @@ def test_callers_of_every_kind_all_get_their_answers(lab):
     anyio.run(main)
 
 
+def test_a_late_caller_reads_for_itself_when_the_others_are_answered(lab):
+    async def main():
+        async with Networker(lab.paths) as networker:
+            await networker.unpublish("0" * 64)
+            for number in range(20):
+                with anyio.fail_after(10):
+                    async with anyio.create_task_group() as group:
+                        group.start_soon(networker.create_network, lab.network(f"n{number}", f"10.{number}.0.0/16"))
+                        group.start_soon(networker.unpublish, "1" * 64)
+                        await anyio.sleep(0.002)  # the two are at work: this one comes in the next batch
+                        group.start_soon(networker.unpublish, "2" * 64)
+
+    anyio.run(main)
+
+
 def test_fifty_at_once(lab, ports, capsys):
     async def main():
         async with Networker(lab.paths) as networker:
