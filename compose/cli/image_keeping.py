@@ -87,32 +87,16 @@ def _filters(filters: tuple[str, ...]) -> tuple[int | None, list[str]]:
 def df(verbose: bool, form: str) -> None:
     """Show what the store takes on disk, as the disk itself counts."""
     usage = images.disk_usage()
-    layers = sum(layer.size for layer in usage.layers)
-    unused = sum(layer.size for layer in usage.layers if not layer.images)
-    rows: list[dict[str, object]] = [
-        {
-            "Type": "Images",
-            "TotalCount": usage.images,
-            "Active": usage.active,
-            "Size": layers - unused,
-            "Reclaimable": usage.reclaimable - unused,
-        },
-        {
-            "Type": "Unnamed layers",
-            "TotalCount": sum(1 for x in usage.layers if not x.images),
-            "Active": 0,
-            "Size": unused,
-            "Reclaimable": unused,
-        },
-        {"Type": "Build cache", "TotalCount": 0, "Active": 0, "Size": usage.cache, "Reclaimable": usage.cache},
-        {"Type": "Catalog", "TotalCount": 0, "Active": 0, "Size": usage.other, "Reclaimable": 0},
-        {
-            "Type": "Total",
-            "TotalCount": usage.images,
-            "Active": usage.active,
-            "Size": usage.total,
-            "Reclaimable": usage.reclaimable + usage.cache,
-        },
+    cached = [layer for layer in usage.layers if layer.pinned and not layer.images]
+    left = [layer for layer in usage.layers if not layer.pinned and not layer.images]
+    named = sum(layer.size for layer in usage.layers if layer.images)
+    kept, loose = sum(layer.size for layer in cached), sum(layer.size for layer in left)
+    rows = [
+        _usage("Images", usage.images, usage.active, named, usage.reclaimable - loose),
+        _usage("Build cache", len(cached), 0, kept + usage.cache, 0),
+        _usage("Unnamed layers", len(left), 0, loose, loose),
+        _usage("Catalog", 0, 0, usage.other, 0),
+        _usage("Total", usage.images, usage.active, usage.total, usage.reclaimable),
     ]
     if form == "json":
         output.write("".join(f"{table.as_json(row)}\n" for row in rows))
@@ -127,6 +111,10 @@ def df(verbose: bool, form: str) -> None:
             [layer.diff_id[7:19], human.size(layer.size), ", ".join(i[7:19] for i in layer.images) or "<none>"] for layer in usage.layers
         ]
         output.write("\n" + table.aligned([["LAYER", "SIZE", "IMAGES"], *listed]))
+
+
+def _usage(kind: str, count: int, active: int, size: int, reclaimable: int) -> dict[str, object]:
+    return {"Type": kind, "TotalCount": count, "Active": active, "Size": size, "Reclaimable": reclaimable}
 
 
 def _number(value: object) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 class Layer:
     """A layer in the store, as ``layer.json`` holds it.
 
-    ``diff_id`` is the digest of the uncompressed tar (image-spec, config.md), ``size`` the bytes of its regular files, ``tar_size``
+    ``diff_id`` is the digest of the uncompressed tar (image-spec, config.md), ``size`` the bytes in its files and links, ``tar_size``
     the length of that tar. ``sources`` remembers, by blob digest, where the compressed form was seen, for mounts on push.
     ``replaced`` are (ordinal, path, number): files that a later entry of the same tar hid (see ``split``).
     """

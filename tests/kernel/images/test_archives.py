@@ -113,17 +113,24 @@ def test_archives_of_old_dockers_with_links_between_layers(store: ImageStore) ->
 @pytest.mark.parametrize(
     ("archive", "told"),
     [
-        (b"", "neither"), (tar_of(entry("etc/passwd", b"x")), "neither"), (docker_archive(manifest=[]), "lists no images"), (docker_archive(manifest={"a": 1}), "lists no images"),
-        (docker_archive(manifest=[{"Config": "../../etc/shadow", "Layers": []}]), "climbs out"), (docker_archive(manifest=[{"Config": "/etc/shadow", "Layers": []}]), "absolute"),
-        (docker_archive(manifest=[{"Config": "nothing", "Layers": []}]), "does not hold"), (docker_archive(manifest=[{"Config": 1}]), "malformed"),
+        (b"", "neither"),
+        (tar_of(entry("etc/passwd", b"x")), "neither"),
+        (docker_archive(manifest=[]), "lists no images"),
+        (docker_archive(manifest={"a": 1}), "lists no images"),
+        (docker_archive(manifest=[{"Config": "../../etc/shadow", "Layers": []}]), "climbs out"),
+        (docker_archive(manifest=[{"Config": "/etc/shadow", "Layers": []}]), "absolute"),
+        (docker_archive(manifest=[{"Config": "nothing", "Layers": []}]), "does not hold"),
+        (docker_archive(manifest=[{"Config": 1}]), "malformed"),
         (docker_archive(manifest=[{"Config": "config.json", "Layers": []}]), "0 layers for an image of 1"),
-        (docker_archive(diff_id="sha256:" + "0" * 64), "does not match its diff id"), (docker_archive(config=b"[]"), "not a JSON object"),
+        (docker_archive(diff_id="sha256:" + "0" * 64), "does not match its diff id"),
+        (docker_archive(config=b"[]"), "not a JSON object"),
         (docker_archive(diff_id="sha256:../../../etc"), "not a sha256 digest"),
         (docker_archive(manifest=[{"Config": "config.json", "RepoTags": ["../../x"], "Layers": ["l/layer.tar"]}]), "invalid reference"),
-        (tar_of(entry("manifest.json", b"[" * 200_000)), "not valid JSON"), (tar_of(entry("manifest.json", kind=tarfile.SYMTYPE, linkname="/etc/passwd")), "neither"),
+        (tar_of(entry("manifest.json", b"[" * 200_000)), "not valid JSON"),
+        (tar_of(entry("manifest.json", kind=tarfile.SYMTYPE, linkname="/etc/passwd")), "neither"),
         (tar_of(entry("manifest.json", b" " * (9 << 20))), "refused"),
     ],
-)  # fmt: skip
+)
 def test_hostile_and_broken_docker_archives(store: ImageStore, archive: bytes, told: str) -> None:
     with pytest.raises(ImageError, match=told):
         store.load(io.BytesIO(archive))
@@ -158,11 +165,16 @@ def layout(**changes: object) -> bytes:
 @pytest.mark.parametrize(
     ("archive", "told"),
     [
-        (layout(depth=9), "nests indexes deeper"), (layout(damage=True), "does not match its digest"), (layout(manifest_digest="sha256:" + "1" * 64), "does not hold"),
-        (layout(manifest_digest="../../etc/passwd"), "not a sha256 digest"), (layout(layers="many"), "malformed"), (layout(layers=[]), "0 layers for an image of 1"),
-        (layout(layers=[{"digest": "sha512:00"}]), "not a sha256 digest"), (layout(config=[]), "malformed"),
+        (layout(depth=9), "nests indexes deeper"),
+        (layout(damage=True), "does not match its digest"),
+        (layout(manifest_digest="sha256:" + "1" * 64), "does not hold"),
+        (layout(manifest_digest="../../etc/passwd"), "not a sha256 digest"),
+        (layout(layers="many"), "malformed"),
+        (layout(layers=[]), "0 layers for an image of 1"),
+        (layout(layers=[{"digest": "sha512:00"}]), "not a sha256 digest"),
+        (layout(config=[]), "malformed"),
     ],
-)  # fmt: skip
+)
 def test_hostile_and_broken_layouts(store: ImageStore, archive: bytes, told: str) -> None:
     with pytest.raises(ImageError, match=told):
         store.load(io.BytesIO(archive))

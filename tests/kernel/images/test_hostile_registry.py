@@ -50,15 +50,24 @@ def test_a_good_one_is_taken(stub: Stub, store: ImageStore) -> None:
 def bad_layers() -> dict[str, tuple[object, str]]:
     good = {"mediaType": LAYER, "digest": digest_of(TAR), "size": len(TAR)}
     return {
-        "no list": ("x", "'layers' is not a list"), "too few": ([], "0 layers and 1 diff ids"), "no descriptor": (["x"], "no descriptor"),
-        "no digest": ([{**good, "digest": None}], "not a sha256 digest"), "climbing digest": ([{**good, "digest": "sha256:../../../../etc/passwd"}], "not a sha256 digest"),
-        "upper case digest": ([{**good, "digest": digest_of(TAR).upper()}], "not a sha256 digest"), "weak digest": ([{**good, "digest": "md5:" + "0" * 32}], "not a sha256 digest"),
-        "size too small": ([{**good, "size": 10}], "longer than the 10 bytes"), "size too large": ([{**good, "size": len(TAR) + 512}], "sent .* of|broke off"),
-        "negative size": ([{**good, "size": -1}], "has the size -1"), "size as text": ([{**good, "size": "10"}], "has the size"), "size true": ([{**good, "size": True}], "has the size"),
-        "not there": ([{**good, "digest": "sha256:" + "1" * 64}], "is not found"), "another layer": ([{**good, "digest": digest_of(OTHER), "size": len(OTHER)}], "does not match its diff id"),
-        "strange type": ([{**good, "mediaType": "application/x-sh"}], "none of a container image's"), "encrypted": ([{**good, "mediaType": f"{LAYER}+gzip+encrypted"}], "none of a container"),
+        "no list": ("x", "'layers' is not a list"),
+        "too few": ([], "0 layers and 1 diff ids"),
+        "no descriptor": (["x"], "no descriptor"),
+        "no digest": ([{**good, "digest": None}], "not a sha256 digest"),
+        "climbing digest": ([{**good, "digest": "sha256:../../../../etc/passwd"}], "not a sha256 digest"),
+        "upper case digest": ([{**good, "digest": digest_of(TAR).upper()}], "not a sha256 digest"),
+        "weak digest": ([{**good, "digest": "md5:" + "0" * 32}], "not a sha256 digest"),
+        "size too small": ([{**good, "size": 10}], "longer than the 10 bytes"),
+        "size too large": ([{**good, "size": len(TAR) + 512}], "sent .* of|broke off"),
+        "negative size": ([{**good, "size": -1}], "has the size -1"),
+        "size as text": ([{**good, "size": "10"}], "has the size"),
+        "size true": ([{**good, "size": True}], "has the size"),
+        "not there": ([{**good, "digest": "sha256:" + "1" * 64}], "is not found"),
+        "another layer": ([{**good, "digest": digest_of(OTHER), "size": len(OTHER)}], "does not match its diff id"),
+        "strange type": ([{**good, "mediaType": "application/x-sh"}], "none of a container image's"),
+        "encrypted": ([{**good, "mediaType": f"{LAYER}+gzip+encrypted"}], "none of a container"),
         "too many": ([good] * 600, "600 layers; more than 512"),
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("case", bad_layers())
@@ -72,12 +81,19 @@ def test_wrong_layers(stub: Stub, store: ImageStore, case: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"schemaVersion": 1}, "schema version 1"), ({"schemaVersion": None}, "schema version"), ({"config": None}, "no descriptor"),
-        ({"config": {"mediaType": "application/vnd.cncf.helm.config.v1+json", "digest": digest_of(b"{}"), "size": 2}}, "none of a container image's"),
-        ({"mediaType": INDEX}, "does not fit its content"), ({"manifests": []}, "an index and an image at once"), ({"mediaType": "text/plain"}, "does not fit"),
+        ({"schemaVersion": 1}, "schema version 1"),
+        ({"schemaVersion": None}, "schema version"),
+        ({"config": None}, "no descriptor"),
+        (
+            {"config": {"mediaType": "application/vnd.cncf.helm.config.v1+json", "digest": digest_of(b"{}"), "size": 2}},
+            "none of a container image's",
+        ),
+        ({"mediaType": INDEX}, "does not fit its content"),
+        ({"manifests": []}, "an index and an image at once"),
+        ({"mediaType": "text/plain"}, "does not fit"),
         ({"config": {"mediaType": CONFIG, "digest": digest_of(b"x"), "size": 1 << 40}}, "more than .* is refused"),
     ],
-)  # fmt: skip
+)
 def test_wrong_manifests(stub: Stub, store: ImageStore, changes: dict[str, object], told: str) -> None:
     stub.image(TAR, **changes)
     refused(store, stub, told)
@@ -86,10 +102,15 @@ def test_wrong_manifests(stub: Stub, store: ImageStore, changes: dict[str, objec
 @pytest.mark.parametrize(
     ("raw", "told"),
     [
-        (b"", "not valid JSON"), (b"[]", "not a JSON object"), (b"{" * 50_000, "not valid JSON"), (b"[" * 100_000, "not valid JSON"), (b"\xff" * 10, "not valid JSON"),
-        (b" " * (5 << 20), "more than"), (b'{"schemaVersion":2}', "'layers' is not a list"),
+        (b"", "not valid JSON"),
+        (b"[]", "not a JSON object"),
+        (b"{" * 50_000, "not valid JSON"),
+        (b"[" * 100_000, "not valid JSON"),
+        (b"\xff" * 10, "not valid JSON"),
+        (b" " * (5 << 20), "more than"),
+        (b'{"schemaVersion":2}', "'layers' is not a list"),
     ],
-)  # fmt: skip
+)
 def test_documents_that_are_none(stub: Stub, store: ImageStore, raw: bytes, told: str) -> None:
     stub.manifest(raw)
     refused(store, stub, told)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import signal
@@ -96,8 +97,8 @@ def test_a_layer_that_comes_twice_counts_where_it_is_highest(store: ImageStore) 
         a = store.add_layer(io.BytesIO(tar_of(entry("a", b"1"))))
         b = store.add_layer(io.BytesIO(tar_of(entry("b", b"1"))))
         ids = [a.diff_id, b.diff_id, a.diff_id]
-        config = '{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":["%s","%s","%s"]}}' % tuple(ids)
-        image = store.add_image(config.encode(), ids, [])
+        config = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": ids}}
+        image = store.add_image(json.dumps(config).encode(), ids, [])
     assert store.layers(image.id) == (store.layer_directory(b.diff_id), store.layer_directory(a.diff_id))
 
 
@@ -195,7 +196,7 @@ def test_df_adds_up_to_what_the_disk_says(store: ImageStore, sample: str) -> Non
         (lambda store, layer: Path(store.root, "configs", store.list()[0].id[7:]).write_bytes(b"{}"), "image", "does not match its digest"),
         (lambda store, layer: Path(store.root, "configs", store.list()[0].id[7:]).unlink(), "reference", "which is not there"),
     ],
-)  # fmt: skip
+)
 def test_verify_finds_every_kind_of_damage(
     store: ImageStore, sample: str, harm: Callable[[ImageStore, Path], object], kind: str, told: str
 ) -> None:
