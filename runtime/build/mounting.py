@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import assert_never
 
+from runtime.build import agent
 from runtime.build.copying import Copier, CopyOptions
 from runtime.build.inputs import Input
 from runtime.build.instructions import RunMount
@@ -71,7 +72,7 @@ def _one(
         case "secret":
             _secret(index, mount, target, request, places, prepared)
         case "ssh":
-            _ssh(index, mount, target, request, prepared)
+            _ssh(index, mount, target, request, places, prepared)
         case _:
             assert_never(mount.kind)
 
@@ -172,7 +173,7 @@ def _secret_content(secret: BuildSecret | None) -> bytes | None:
         raise BuildError(f"secret {secret.id}: {secret.file}: {error.strerror}") from None
 
 
-def _ssh(index: int, mount: RunMount, target: str, request: BuildRequest, prepared: Prepared) -> None:
+def _ssh(index: int, mount: RunMount, target: str, request: BuildRequest, places: MountPlaces, prepared: Prepared) -> None:
     name = mount.id or "default"
     source = request.ssh.get(name)
     if source is None:
@@ -182,6 +183,10 @@ def _ssh(index: int, mount: RunMount, target: str, request: BuildRequest, prepar
     socket = source or os.environ.get("SSH_AUTH_SOCK", "")
     if not socket:
         raise BuildError(f"ssh {name}: no agent is running", hint="eval $(ssh-agent); ssh-add; then build again")
+    os.makedirs(places.volatile, mode=0o700, exist_ok=True)
+    path = f"{places.volatile}/ssh{index}"
+    mode = 0o600 if mount.mode is None else mount.mode
+    agent.serve(socket, path, mode=mode, uid=mount.uid or 0, gid=mount.gid or 0, held=prepared.held)
     place = target or f"/run/buildkit/ssh_agent.{index}"
-    prepared.entries.append(BindEntry(source=socket, target=place))
+    prepared.entries.append(BindEntry(source=path, target=place))
     prepared.environment["SSH_AUTH_SOCK"] = place

@@ -153,8 +153,6 @@ class Steps:
             finally:
                 prepared.held.close()
                 shutil.rmtree(self._volatile(staging), ignore_errors=True)
-            if trust is not None:
-                trust.uncover()
 
         return make
 
@@ -172,6 +170,8 @@ class Steps:
         bundle = running.bundle(state, run, what, self._request, places, self._builder.store.paths, entries, environment)
         await running.execute(bundle, f"{places.staging}/result.json", step.output)
         await to_thread.run_sync(stubs.remove, places.upper, made)
+        if trust is not None:
+            trust.uncover()
         await to_thread.run_sync(stubs.tidy, places.upper, view)
 
     def _prepare(self, state: StageState, mounts: tuple[RunMount, ...], inputs: Mapping[int, Input], staging: str) -> Prepared:

@@ -125,14 +125,25 @@ def test_secrets_reach_the_step_only(site: Site) -> None:
     site.build("FROM busybox\nRUN --mount=type=secret,id=none test ! -e /run/secrets/none\n")
 
 
-def test_the_agent_socket_is_reachable(site: Site, tmp_path: Path) -> None:
+def test_the_agent_is_reachable_for_the_step_s_user(site: Site, tmp_path: Path) -> None:
     path = str(tmp_path / "agent")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen()
-        image = site.build("FROM busybox\nRUN --mount=type=ssh test -S $SSH_AUTH_SOCK && echo $SSH_AUTH_SOCK > /o\n", ssh={"default": path})
-    assert site.text(image, "/o") == "/run/buildkit/ssh_agent.0\n"
+        image = site.build(
+            "FROM busybox\nUSER bob\nRUN --mount=type=ssh,uid=1000 test -S $SSH_AUTH_SOCK && test -w $SSH_AUTH_SOCK && echo $SSH_AUTH_SOCK > /tmp/o\n",
+            ssh={"default": path},
+        )
+    assert site.text(image, "/tmp/o") == "/run/buildkit/ssh_agent.0\n"
     assert site.view(image).locate("/run").node is None
+
+
+def test_a_key_file_gets_an_agent(site: Site, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    image = site.build("FROM busybox\nRUN --mount=type=ssh,id=deploy test -S $SSH_AUTH_SOCK && echo yes > /o\n", ssh={"deploy": str(key)})
+    assert site.text(image, "/o") == "yes\n"
+    assert not _running(f"{site.paths.run}/build")
 
 
 def test_insecure_steps_need_the_right(site: Site) -> None:
