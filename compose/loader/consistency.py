@@ -13,23 +13,20 @@ Check = Callable[[Map, str, Map, Reading], None]
 
 def resources(tree: Map, reading: Reading) -> None:
     """Judge networks, volumes, configs and secrets by themselves."""
-    for section in ("networks", "volumes"):
-        for key, resource in _items(tree.get(section)):
-            if resource.get("external") is True:
-                for other in resource:
-                    if other not in ("name", "external") and other[:2] != "x-" and resource[other] not in (None, False):
-                        message = f'conflicting parameters "external" and "{other}" specified'
-                        reading.problem(message, resource.where(other), at=(section, key), hint="what is external is not made here: remove one of them")
+    for key, resource in _items(tree.get("volumes")):
+        for other in resource if resource.get("external") is True else ():
+            if other not in ("name", "external") and other[:2] != "x-":
+                message = f'conflicting parameters "external" and "{other}" specified'
+                reading.problem(message, resource.where(other), at=("volumes", key), hint="what is external is not made here: remove one of them")
     for section, sources in (("secrets", ("file", "environment")), ("configs", ("file", "environment", "content"))):
         for key, resource in _items(tree.get(section)):
             present = [s for s in sources if s in resource]
             names = "|".join(sources)
             if resource.get("external") is True:
-                if present:
-                    reading.problem(f'conflicting parameters "external" and "{present[0]}" specified', resource.where(present[0]), at=(section, key))
-            elif len(present) > 1:
+                continue
+            if len(present) > 1:
                 reading.problem(f"{names} attributes are mutually exclusive", resource.where(present[1]), at=(section, key))
-            elif not present and not (section == "secrets" and resource.get("driver")):
+            elif not present:
                 reading.problem(f"one of {names} must be set", resource.origin, at=(section, key))
 
 

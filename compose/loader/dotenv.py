@@ -134,8 +134,7 @@ class _Parser:
             found = text[start - 1 :].split("\n", 1)[0]
             raise DotenvError(line, f"unterminated quoted value {found}")
         raw = text[start:index]
-        end = text.find("\n", index)
-        self.position = len(text) if end < 0 else end
+        self.position = index + 1  # what follows is the next statement, as the reference has it
         if quote == "'":
             return raw.replace("\\'", "'")
         return self.expand(_ESCAPE.sub(_unescape, raw), line)
@@ -153,7 +152,7 @@ class _Parser:
 
 def _comment(raw: str) -> int:
     for index, char in enumerate(raw):
-        if char == "#" and (index == 0 or raw[index - 1].isspace()):
+        if char == "#" and index and raw[index - 1].isspace():
             return index
     return -1
 

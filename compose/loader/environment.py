@@ -45,7 +45,9 @@ def _env_file(
         if name in project:
             return project[name]
         value = environment.get(name)
-        return value if isinstance(value, str) else None
+        if isinstance(value, str):
+            return value
+        return found[name][0] if name in found else None
 
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:

@@ -76,7 +76,7 @@ class Layers:
         self.environment = environment
         self.directory = directory
         self.including = including
-        self.extended: dict[str, Map] = {}
+        self.extended: dict[str, list[Map]] = {}
         self.present_resets: list[tuple[str | int, ...]] = []
 
     def load(self, files: list[str]) -> Map:
@@ -259,19 +259,20 @@ class Layers:
         if other not in self.extended:
             self.extended[other] = self.raw_services(layers, other, name, origin)
         raw = self.extended[other]
-        if target not in raw:
+        if not any(target in document for document in raw):
             message = f'cannot extend service "{name}" in {file}: service "{target}" not found in {path}'
-            close = nearest(target, raw)
+            close = nearest(target, {key for document in raw for key in document})
             raise LoadError(self.problem(f"services.{name}.extends", message, extends.where("service"), f"did you mean {close!r}?" if close else None))
-        services = Map(raw.origin)
+        services = Map(raw[0].origin)
         wanted, done = [target], set()
         while wanted:
             current = wanted.pop()
-            if current in done or current not in raw:
+            if current in done:
                 continue
             done.add(current)
             read_service = self.read_service(raw, current)
-            services.adopt(current, read_service, raw)
+            if read_service is not None:
+                services.put(current, read_service, read_service.origin)
             extends_of = read_service.get("extends") if isinstance(read_service, Map) else None
             if isinstance(extends_of, Map) and not extends_of.get("file"):
                 wanted.append(str(extends_of.get("service")))
@@ -282,32 +283,36 @@ class Layers:
             Paths(directory, self.work.home).service(base)  # type: ignore[arg-type]
         return base
 
-    def raw_services(self, layers: Layers, other: str, name: str, origin: Origin | None) -> Map:
-        """The services of another file, interpolated, not yet read."""
+    def raw_services(self, layers: Layers, other: str, name: str, origin: Origin | None) -> list[Map]:
+        """The services of each document of another file, interpolated, not yet read."""
         try:
             documents = read(self.work.text(other), other, self.work.sources)
         except LoadError as e:
             if e.problems[0].position is not None:
                 raise
             raise LoadError(self.problem(f"services.{name}.extends.file", e.problems[0].message, origin)) from None
-        services = Map()
+        services: list[Map] = []
         for document in documents:
             refuse(layers.interpolate(document))
             found = document.tree.get("services")
             if isinstance(found, Map):
-                services.origin = found.origin
-                for key in found:
-                    services.adopt(key, found[key], found)
+                services.append(found)
         return services
 
-    def read_service(self, raw: Map, name: str) -> Value:
+    def read_service(self, raw: list[Map], name: str) -> Map | None:
         """One service of another file, read by the tables. Raises LoadError."""
         reading = Reading(self.work.sources.locate, literal=not self.work.options.interpolate)
-        reading.path = ["services", name]
-        try:
-            result = service.read(copy(raw[name]), raw.where(name), reading)
-        except Rejected:
-            result = None
+        result: Map | None = None
+        for document in raw:
+            reading.path = ["services", name]
+            if document.get(name) is None:
+                continue
+            try:
+                part = service.read(copy(document[name]), document.where(name), reading)
+            except Rejected:
+                continue
+            if isinstance(part, Map):
+                result = part if result is None else Merge(self.record).service(result, part)
         for warning in reading.warnings:
             self.work.warn(warning)
         refuse(reading.problems)

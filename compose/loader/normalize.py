@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Mapping
 
+from compose.schema.base import Reading
 from compose.schema.tree import Map, Origin, Seq, Value
 
 _NAMESPACES = ("network_mode", "ipc", "pid", "uts", "cgroup")
@@ -16,11 +17,13 @@ def defaults(tree: Map) -> None:
         build = service.get("build")
         if isinstance(build, Map):
             _default(build, "context", ".")
+        if service.get("dns") == [""]:
+            service.drop("dns")
         for port in maps(service.get("ports")):
             _default(port, "mode", "ingress")
             _default(port, "protocol", "tcp")
         for secret in maps(service.get("secrets")):
-            if not secret.get("target") and secret.get("source"):
+            if secret.get("target") is None and secret.get("source"):
                 secret.put("target", f"/run/secrets/{secret['source']}", secret.origin)
         for dependency in maps(service.get("depends_on")):
             _default(dependency, "required", True)
@@ -50,20 +53,21 @@ def _default(holder: Map, key: str, value: Value) -> None:
         holder.put(key, value, holder.origin)
 
 
-def externals(tree: Map) -> list[str]:
-    """Turn ``external: {name: x}`` into ``external: true`` and ``name``; the warnings."""
-    warnings: list[str] = []
+def externals(tree: Map, reading: Reading) -> None:
+    """Turn ``external: {name: x}`` into ``external: true`` and ``name``, with a warning."""
     for section in ("networks", "volumes", "secrets", "configs"):
         resources = tree.get(section)
         for key, resource in resources.items() if isinstance(resources, Map) else ():
             external = resource.get("external") if isinstance(resource, Map) else None
             if isinstance(resource, Map) and isinstance(external, Map):
                 resource["external"] = True
-                if "name" in external:
-                    if "name" not in resource:
-                        resource.adopt("name", external["name"], external)
-                    warnings.append(f"{section}.{key}: external.name is deprecated. Please set name and external: true")
-    return warnings
+                if "name" not in external:
+                    continue
+                if resource.get("name", external["name"]) != external["name"]:
+                    message = "name and external.name conflict; only use name"
+                    reading.problem(message, external.where("name"), at=(section, key), hint="external: true and name: …")
+                resource.adopt("name", external["name"], external)
+                reading.warnings.append(f"{section}.{key}: external.name is deprecated. Please set name and external: true")
 
 
 def normalize(tree: Map, name: str, environment: Mapping[str, str]) -> None:

@@ -27,7 +27,7 @@ class Paths:
 
     def context(self, path: str) -> str:
         """A build context: addresses stay."""
-        if "://" in path or path.startswith(_REMOTE):
+        if not path or "://" in path or path.startswith(_REMOTE):
             return path
         return self.absolute(path)
 
@@ -49,7 +49,7 @@ class Paths:
                 self.change(item, "file", self.file)
         for item in _maps(tree.get("volumes")):
             options = item.get("driver_opts")
-            if isinstance(options, Map) and options.get("o") == "bind":
+            if isinstance(options, Map) and item.get("driver") == "local" and options.get("o") == "bind":
                 self.change(options, "device", self.file)
 
     def service(self, service: Map) -> None:

@@ -104,8 +104,11 @@ def _name(place: Place, work: Workspace, options: LoadOptions) -> str:
 def _finish(loaded: Loaded, options: LoadOptions) -> None:
     """The phases on the whole tree."""
     tree, place, work = loaded.tree, loaded.place, loaded.work
-    for warning in externals(tree):
+    reading = Reading(work.sources.locate, literal=not options.interpolate)
+    externals(tree, reading)
+    for warning in reading.warnings:
         work.warn(warning)
+    refuse(reading.problems)
     tree.put("name", loaded.name, tree.where("name"))
     defaults(tree)
     if options.resolve_paths:

@@ -17,7 +17,7 @@ def profiles_of(service: Map) -> list[str]:
 
 def enabled(services: Map, profiles: Iterable[str], named: Iterable[str]) -> set[str]:
     """Names of the services that are on: without profiles, with an active one, or named on the command line (with their profiles)."""
-    active = set(profiles)
+    active = set(profiles) or {""}  # an empty name is what an unset COMPOSE_PROFILES names
     for name in named:
         service = services.get(name)
         if isinstance(service, Map):

@@ -81,11 +81,14 @@ class Reading:
             hint = f'write it in quotes: "{shown(value)}"'
         return self.reject(f"must be {expected}, but is {found}", origin, hint=hint)
 
-    def unknown(self, key: str, container: Map, known: Iterable[str], what: str) -> None:
-        """Record a key that does not belong here."""
+    def unknown(self, key: str, container: Map, known: Iterable[str], what: str, *, warn: bool = False) -> None:
+        """Record a key that does not belong here; ``warn`` only says so."""
         names = list(known)
         close = nearest(key, names)
         hint = f"did you mean {close!r}?" if close else f"allowed: {', '.join(sorted(names))}" if len(names) <= 12 else None
+        if warn:
+            self.warnings.append(f"{path_text([*self.path, key])}: unknown attribute is ignored" + (f" ({hint})" if hint else ""))
+            return
         self.problem(f"unknown attribute {key!r}{f' of {what}' if what else ''}", container.place(key)[0], hint=hint, at=(key,))
 
     def undecided(self, value: Value) -> bool:

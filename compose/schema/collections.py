@@ -222,6 +222,7 @@ class TextMap(Type):
     """A mapping of texts; numbers are taken as their text, ``any_scalar`` also booleans and null."""
 
     numbers: bool = True
+    nulls: bool = False
     any_scalar: bool = False
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
@@ -231,7 +232,7 @@ class TextMap(Type):
         result.at = value.at
         for key, item in value.items():
             number = isinstance(item, (int, float)) and not isinstance(item, bool)
-            if type(item) is str or (self.numbers and number) or (self.any_scalar and (item is None or is_scalar(item))):
+            if type(item) is str or (self.numbers and number) or (item is None and self.nulls) or (self.any_scalar and (item is None or is_scalar(item))):
                 result[key] = text_of(item)
             else:
                 reading.path.append(key)
@@ -243,7 +244,7 @@ class TextMap(Type):
         return show_any(value, json)
 
     def schema(self) -> dict[str, Plain]:
-        kinds: list[Plain] = ["string", *(["number"] if self.numbers else []), *(["boolean", "null"] if self.any_scalar else [])]
+        kinds: list[Plain] = ["string", *(["number"] if self.numbers else []), *(["boolean"] if self.any_scalar else []), *(["null"] if self.any_scalar or self.nulls else [])]
         return {"type": "object", "additionalProperties": {"type": kinds}}
 
 
@@ -267,12 +268,12 @@ def attribute(key: str, kind: Type, doc: str = "", *, required: bool = False, ke
 class Object(Type):
     """A mapping with named attributes, in the order in which ``config`` prints them. ``short`` makes the long form out of a short one."""
 
-    __slots__ = ("by_name", "capitals", "extensions", "fields", "finish", "hidden", "name", "short", "short_schemas", "void")
+    __slots__ = ("by_name", "capitals", "extensions", "fields", "finish", "hidden", "lenient", "name", "short", "short_schemas", "void")
 
     def __init__(
         self, name: str, fields: tuple[Field, ...], *, extensions: bool = True, nullable: bool = False, short: Short | None = None,
         short_schemas: tuple[dict[str, Plain], ...] = (), hidden: tuple[str, ...] = (), finish: Callable[[Map, Reading], None] | None = None,
-        capitals: bool = False,
+        capitals: bool = False, lenient: bool = False,
     ) -> None:
         self.name = name
         self.fields = fields
@@ -283,6 +284,7 @@ class Object(Type):
         self.short_schemas = short_schemas
         self.hidden = hidden  # accepted, never shown
         self.finish = finish
+        self.lenient = lenient  # what does not belong here is said, and left out
         self.capitals = capitals  # JSON shows the keys with a capital, as the reference does for some objects
 
     @property
@@ -302,7 +304,7 @@ class Object(Type):
                 if key[:2] == "x-" and self.extensions:
                     result.adopt(key, item, value)
                 else:
-                    reading.unknown(key, value, fields, self.name)
+                    reading.unknown(key, value, fields, self.name, warn=self.lenient)
                 continue
             place = at.get(key)
             if item is None and not known.type.nullable:

@@ -33,7 +33,7 @@ class Struct(Object):
 
 deploy = Object("deploy", (
     attribute("mode", Text(), "replicated or global; one machine replicates."),
-    attribute("replicas", Integer(), "How many containers.", keep=True),
+    attribute("replicas", Integer(least=0), "How many containers.", keep=True),
     attribute("labels", KeyValues(), "Labels of the service, not of its containers."),
     attribute("update_config", Object("update_config", _change), "How a cluster updates."),
     attribute("rollback_config", Object("rollback_config", _change), "How a cluster goes back."),
@@ -92,11 +92,6 @@ class Ssh(KeyValues):
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         """Keys by id; a bare id has no path."""
-        if type(value) is str:
-            result = Map(origin)
-            key, separator, path = value.partition("=")
-            result.put(key, path if separator else None, origin)
-            return result
         return KeyValues.read(self, value, origin, reading)
 
     def show(self, value: Value, json: bool) -> Plain:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from compose.schema import ports, words
 from compose.schema.base import Plain, Reading, Rejected, Type, one_of
-from compose.schema.collections import ListOf, MapOf, Object, refuse_twins, show_any
+from compose.schema.collections import ListOf, MapOf, Object, attribute, refuse_twins, show_any
 from compose.schema.scalars import Flag, Text, is_scalar, text_of
 from compose.schema.tree import Map, Origin, Seq, Value
 
@@ -254,7 +254,7 @@ class External(Type):
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         if type(value) is Map:
-            return Object("external", ()).read(value, origin, reading) if set(value) - {"name"} else value
+            return Object("external", (attribute("name", Text()),), lenient=True).read(value, origin, reading)
         return Flag().read(value, origin, reading)
 
     def schema(self) -> dict[str, Plain]:

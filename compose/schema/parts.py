@@ -253,13 +253,22 @@ class Count(Integer):
         return -1 if value == "all" else Integer.read(self, value, origin, reading)
 
 
-device_request = Object("devices", (
+_request = (
     attribute("capabilities", unique_strings, "What the device must be able to do."),
     attribute("driver", Text(), "Its driver."),
     attribute("count", Count(), "How many, or all."),
     attribute("device_ids", unique_strings, "Which ones."),
     attribute("options", KeyValues(), "Options of the driver."),
-))
+)
+
+
+def _capable(request: Map, reading: Reading) -> None:
+    if "capabilities" not in request and "driver" not in request:
+        reading.problem("'capabilities' is missing", request.origin, hint="such as capabilities: [gpu]")
+
+
+gpu_request = Object("gpus", _request, lenient=True)
+device_request = Object("devices", _request, finish=_capable)
 
 _bps = ListOf(Object("blkio_config", (attribute("path", Text(), "The device."), attribute("rate", Size(), "Bytes or operations a second.")), extensions=False, capitals=True))
 
@@ -276,5 +285,5 @@ blkio_config = Object("blkio_config", (
 
 logging = Object("logging", (
     attribute("driver", Text(), "Who keeps the output."),
-    attribute("options", TextMap(any_scalar=True), "Options of the driver."),
+    attribute("options", TextMap(nulls=True), "Options of the driver."),
 ))

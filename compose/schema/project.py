@@ -23,7 +23,7 @@ include = ListOf(Object("include", (
     attribute("path", string_or_list, "The file, and files that override it.", required=True),
     attribute("project_directory", Text(), "What its relative paths start from."),
     attribute("env_file", string_or_list, "Files with the variables that it uses."),
-), extensions=False, short=_include, short_schemas=(STRING,)))
+), extensions=False, lenient=True, short=_include, short_schemas=(STRING,)))
 
 _external = attribute("external", External(), "It exists already and is not managed here.")
 
@@ -90,11 +90,11 @@ PROJECT = Object("a Compose file", (
     attribute("name", Text(), "The project's name."),
     attribute("include", include, "Other Compose files."),
     attribute("services", services, "What is run."),
-    attribute("networks", MapOf(network, pattern=NAME, nulls=True), "Networks."),
+    attribute("networks", MapOf(network, nulls=True), "Networks."),
     attribute("volumes", MapOf(volume, pattern=NAME, nulls=True), "Volumes."),
     attribute("secrets", MapOf(secret, pattern=NAME), "Secrets."),
     attribute("configs", MapOf(config, pattern=NAME), "Configs."),
-    attribute("models", MapOf(model, pattern=NAME), "AI models."),
+    attribute("models", MapOf(model), "AI models."),
 ))
 
 SECTIONS = ("services", "networks", "volumes", "secrets", "configs", "models")

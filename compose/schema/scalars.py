@@ -11,6 +11,7 @@ from compose.schema.tree import Origin, Timestamp, Value
 
 _WORDS = {"true": True, "y": True, "yes": True, "on": True, "false": False, "n": False, "no": False, "off": False}
 _INTEGER = re.compile(r"[-+]?[0-9]+")
+_OCTAL = re.compile(r"[-+]?[0-7]+")
 _EXPRESSION: Plain = r"\$"
 
 
@@ -25,9 +26,9 @@ class Text(Type):
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         if type(value) is not str:
-            if self.numbers and isinstance(value, (int, float)) and not isinstance(value, bool):
+            if self.numbers and type(value) is int:
                 return text_of(value)
-            raise reading.wrong("a string or a number" if self.numbers else "a string", value, origin)
+            raise reading.wrong("a string or a whole number" if self.numbers else "a string", value, origin)
         if self.enum and value not in self.enum and not reading.undecided(value):
             close = nearest(value, self.enum)
             allowed = ", ".join(self.enum)
@@ -108,7 +109,9 @@ class Integer(Type):
 
 @dataclass(frozen=True, slots=True)
 class Decimal(Type):
-    """A number kept in single precision, as Compose does; ``quoted`` is shown as a string (``deploy`` CPUs are numbers in YAML too)."""
+    """A number kept in single precision, as Compose does; ``percent`` must be whole and at most 100."""
+
+    percent: bool = False
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         if type(value) is str:
@@ -119,6 +122,8 @@ class Decimal(Type):
             except ValueError:
                 raise reading.reject(f"invalid number: {value!r}", origin) from None
         if isinstance(value, (int, float)) and not isinstance(value, bool):
+            if self.percent and (isinstance(value, float) or not 0 <= value <= 100):
+                raise reading.reject(f"must be a whole number between 0 and 100, but is {shown(value)}", origin)
             return single(float(value))
         raise reading.wrong("a number", value, origin)
 
@@ -188,7 +193,7 @@ class Mode(Type):
             if reading.undecided(value):
                 return value
             try:
-                return int(value.removeprefix("0o") if value.isascii() and "_" not in value else "x", 8)
+                return int(value if _OCTAL.fullmatch(value) else "x", 8)
             except ValueError:
                 raise reading.reject(f"invalid mode: {value!r}", origin, hint="octal digits, such as 0440") from None
         if type(value) is int:

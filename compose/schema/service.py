@@ -7,7 +7,7 @@ from compose.schema.collections import KeyValues, ListOf, MapOf, Object, TextMap
 from compose.schema.deploy import build, deploy, develop
 from compose.schema.forms import Command, Gpus, Hosts, NamesOr, Options, Ports
 from compose.schema.parts import (
-    NAME, STRING, blkio_config, dependency, device, device_request, env_file, file_use, healthcheck, hook, logging, mount, port, pre_start,
+    NAME, STRING, blkio_config, dependency, device, env_file, file_use, gpu_request, healthcheck, hook, logging, mount, port, pre_start,
     service_model, service_network, string_or_list, strings, ulimits, unique_strings,
 )
 from compose.schema.scalars import Decimal, Duration, Flag, Integer, Size, Text
@@ -29,7 +29,7 @@ class EnvFiles(ListOf):
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         """Always a list."""
-        if type(value) in (str, Map):
+        if type(value) is str:
             result = Seq(origin)
             result.add(value, origin)
             return ListOf.read(self, result, origin, reading)
@@ -41,14 +41,14 @@ service = Object("a service", (
     attribute("annotations", KeyValues(), "Annotations of the container."),
     attribute("attach", Flag(), "Whether up shows its output.", keep=True),
     attribute("build", build, "How its image is built."),
-    attribute("develop", develop, "What happens when files change."),
+    attribute("develop", develop, "What happens when files change.", keep=True),
     attribute("blkio_config", blkio_config, "Limits of block devices."),
     attribute("cap_add", unique_strings, "Capabilities to add."),
     attribute("cap_drop", unique_strings, "Capabilities to drop."),
     attribute("cgroup_parent", Text(), "The parent control group."),
     attribute("cgroup", Text(enum=("host", "private")), "The control group namespace."),
     attribute("cpu_count", Integer(least=0), "Windows only."),
-    attribute("cpu_percent", Decimal(), "Windows only."),
+    attribute("cpu_percent", Decimal(percent=True), "Windows only."),
     attribute("cpu_period", Integer(cut=True), "The CFS period, in microseconds."),
     attribute("cpu_quota", Integer(cut=True), "The CFS quota, in microseconds."),
     attribute("cpu_rt_period", Integer(cut=True), "The real-time period, in microseconds."),
@@ -79,11 +79,11 @@ service = Object("a service", (
     attribute("expose", ListOf(Text(numbers=True), unique=True), "Ports that other services may use."),
     attribute("extends", Object("extends", (
         attribute("file", Text(), "The file it is in."), attribute("service", Text(), "The service to start from.", required=True),
-    ), extensions=False, short=_extends, short_schemas=(STRING,)), "Another service to start from."),
+    ), extensions=False, lenient=True, short=_extends, short_schemas=(STRING,)), "Another service to start from."),
     attribute("external_links", unique_strings, "Containers outside the project, with an alias."),
     attribute("extra_hosts", Hosts(), "Further names and their addresses."),
     attribute("group_add", ListOf(Text(numbers=True), unique=True), "Further groups."),
-    attribute("gpus", Gpus(ListOf(device_request)), "Graphics processors."),
+    attribute("gpus", Gpus(ListOf(gpu_request)), "Graphics processors."),
     attribute("hostname", Text(), "The host name in the container."),
     attribute("healthcheck", healthcheck, "How to find out whether it is well.", keep=True),
     attribute("image", Text(), "The image to run."),
@@ -129,7 +129,7 @@ service = Object("a service", (
     attribute("tmpfs", string_or_list, "Places for a tmpfs."),
     attribute("tty", Flag(), "Give it a terminal."),
     attribute("ulimits", ulimits, "Limits of its processes."),
-    attribute("use_api_socket", Flag(), "Give it the engine's socket."),
+    attribute("use_api_socket", Flag(strict=True), "Give it the engine's socket."),
     attribute("user", Text(), "The user, and the group after a colon."),
     attribute("userns_mode", Text(), "The user namespace: host."),
     attribute("uts", Text(), "The UTS namespace: host."),
@@ -139,7 +139,7 @@ service = Object("a service", (
     attribute("pre_start", ListOf(pre_start), "What is run before it starts, in containers of its own."),
     attribute("post_start", ListOf(hook), "What is run in it after it started."),
     attribute("pre_stop", ListOf(hook), "What is run in it before it stops."),
-))
+), hidden=("pull_refresh_after",))
 
 services = MapOf(service, pattern=NAME)
 
