@@ -46,21 +46,26 @@ class Progress:
         self.display = display
         self.builds = builds
         self.muted = muted
+        self._warned: set[str] = set()
 
     def __call__(self, event: Event) -> None:
-        """Show one event; muted steps (attached ``up`` says nothing of starting) and silent ones are passed over."""
+        """Show one event; muted steps (attached ``up`` says nothing of starting) and silent ones are passed over.
+
+        A warning about a resource ("Resource is still in use") is the last word on it.
+        """
         match event:
             case StepStarted(step=step):
                 if step.resource and step.doing and not self.muted(step):
                     self.display.show(step.resource, "Working", step.doing)
             case StepDone(step=step):
-                if step.resource and step.done and not self.muted(step):
+                if step.resource and step.done and not self.muted(step) and step.resource not in self._warned:
                     self.display.show(step.resource, "Done", step.done)
             case StepError(step=step, message=message):
                 if step.resource and not self.muted(step):
                     self.display.show(step.resource, "Error", "Error" if step.resource.startswith("Container") else f"Error {message}")
             case StepProgress():
                 status = "Warning" if event.warning else "Working"
+                self._warned.update([event.resource] if event.warning else ())
                 self.display.show(event.resource, status, event.text, current=event.current, total=event.total)
             case StepSkipped():
                 return

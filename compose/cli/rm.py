@@ -26,12 +26,11 @@ def rm(options: GlobalOptions, services: tuple[str, ...], force: bool, stop_firs
     if not names:
         output.note("No stopped containers")
         return
-    text = f"Going to remove {', '.join(names)}"
-    if not (force or options.dry_run) and not output.confirm(f"{text}\nAre you sure?"):
-        return
-    if force and not options.dry_run:
-        output.data(text)
+    if not options.dry_run:
+        output.data(f"Going to remove {', '.join(names)}")
         output.flush()
+        if not force and not output.confirm("Are you sure?"):
+            return
     carry_out(Change(options=options, project=defined, intent=Rm(services=services, stop=stop_first, volumes=volumes), title="rm"))
 
 
