@@ -1,8 +1,12 @@
-"""The keeper: the worker's parent, which outlives it, adopts the containers, holds their descriptors, and starts the next worker. In a process of its own.
+"""The keepers: two processes above the worker that outlive it, adopt the containers, hold their descriptors, and start what died anew.
 
-It imports everything before it forks, so that the worker shares its pages and the next worker is there within milliseconds. When the
-keeper itself is killed, the worker notices the closed channel, forks, and becomes the keeper of its own child (``take_over``).
-An exit is written to ``<run>/projects/<project>/exits`` before it is reaped: no exit code is lost while one of the two lives.
+guard → keeper → worker: each is the parent of the next, and everything is imported before the first fork, so that the three share their
+pages and a new worker is there within milliseconds. Whoever loses the one *above* forks and moves up itself, its child going on in its
+place; whoever loses the one *below* starts a new one. So any two may be killed at once, and nothing that a container says is lost: its
+FIFOs stay open. An exit is written to ``<run>/projects/<project>/exits`` before it is reaped.
+
+The lower end of the guard's channel is held by keeper and worker both: its end of file says that both are dead. A lock (``worker.lock``)
+sees to it that there are never two workers.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from runtime.native import syscalls
+from runtime.native.title import set_title
 from runtime.store import Paths, remove_file
 
 EXIT = struct.Struct("=ii")
@@ -29,18 +34,24 @@ _SHORTEST_LIFE = 1.0
 
 @dataclass(slots=True, kw_only=True)
 class Estate:
-    """What a supervisor consists of beside its processes: whose it is, its lock and socket, and the descriptors held for containers."""
+    """What a supervisor consists of beside its processes: whose it is, its lock and socket, the lower end of the guard's channel, and the
+    descriptors held for containers."""
 
     project: str
     paths: Paths
     lock: int
     listener: int
+    guard: int = -1
     holdings: dict[str, int] = field(default_factory=dict)
 
     @property
     def exits(self) -> str:
         """The file of exits: lines of pid, start time (clock ticks), wait status and end (ns)."""
         return f"{self.paths.project_run(self.project)}/exits"
+
+    def show(self, role: str) -> None:
+        """Let ps(1) tell who this process is."""
+        set_title(f"pycompose {role} of {self.project} ({self.paths.run})", role)
 
 
 def main(arguments: list[str]) -> NoReturn:
@@ -51,93 +62,136 @@ def main(arguments: list[str]) -> NoReturn:
     project, root, run, lock, listener = arguments
     for inherited in (lock, listener):
         os.set_inheritable(int(inherited), False)
-    Keeper(Estate(project=project, paths=Paths(root, run), lock=int(lock), listener=int(listener))).keep()
+    Keeper(Estate(project=project, paths=Paths(root, run), lock=int(lock), listener=int(listener)), None).keep()
 
 
 def take_over(estate: Estate, channel: socket.socket, worker: int) -> NoReturn:
     """Go on as the keeper of ``worker``, in the process that was the worker until its keeper died."""
-    kept = {0, 1, 2, estate.lock, estate.listener, channel.fileno(), *estate.holdings.values()}
+    kept = {0, 1, 2, estate.lock, estate.listener, estate.guard, channel.fileno(), *estate.holdings.values()}
     for name in os.listdir("/proc/self/fd"):
         if int(name) not in kept:
             try:
                 os.close(int(name))
             except OSError:  # the directory's own
                 continue
-    keeper = Keeper(estate)
+    keeper = Keeper(estate, socket.socket(fileno=estate.guard))
     keeper.adopt(channel, worker)
+    keeper.repeat_holdings()
     keeper.keep()
 
 
 class Keeper:
-    """Waits for two things: word from the worker, and ended children."""
+    """Waits for words from below and above, and for ended children. The guard is the keeper that has nobody above."""
 
-    def __init__(self, estate: Estate) -> None:
+    def __init__(self, estate: Estate, above: socket.socket | None) -> None:
         syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
         self.estate = estate
-        self._channel: socket.socket | None = None
-        self._worker = 0
+        self._above = above
+        self._below: socket.socket | None = None
+        self._ward = 0
         self._born = 0.0
         self._delay = 0.0
         self._leaving = False
+        self._wake, self._ring = -1, -1
+        self._settle()
+
+    def _settle(self) -> None:
+        """Take up a role: the alarm clock of this process, and its title."""
+        for descriptor in (self._wake, self._ring):
+            if descriptor >= 0:
+                os.close(descriptor)
         self._wake, self._ring = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._ring, warn_on_full_buffer=False)
+        self.estate.guard = -1 if self._above is None else self._above.fileno()
+        self.estate.show("guard" if self._above is None else "keeper")
 
-    def adopt(self, channel: socket.socket, worker: int) -> None:
-        """Take a worker that lives already."""
-        self._channel, self._worker, self._born = channel, worker, time.monotonic()
+    def adopt(self, channel: socket.socket, ward: int) -> None:
+        """Take the one below, which lives already."""
+        channel.setblocking(False)
+        self._below, self._ward, self._born = channel, ward, time.monotonic()
+
+    def repeat_holdings(self) -> None:
+        """Tell the one above everything that is held: the keeper before may have died before it could."""
+        self._tell_above("reset")
+        for name, descriptor in self.estate.holdings.items():
+            self._tell_above(f"hold {name}", [descriptor])
 
     def keep(self) -> NoReturn:
         """Until the worker leaves in good order; ends the process."""
-        while not (self._leaving and self._worker == 0):
-            if self._worker == 0:
-                self._start_worker()
+        while self._below is not None or not self._leaving:
+            if self._below is None:
+                self._start_ward()
             self._wait()
-            self._hear()
+            self._hear_below()
+            self._hear_above()
             self._reap()
-        self._clear()
+        if self._above is None:
+            self._clear()
         os._exit(0)
 
     def _clear(self) -> None:
         """Leave nothing behind; who waits for the lock notices that the file is another one by now (``client``)."""
         run = self.estate.paths.project_run(self.estate.project)
         with contextlib.suppress(OSError):
-            for name in ("exits", "supervisor.lock"):
+            for name in ("exits", "worker.lock", "supervisor.lock"):
                 remove_file(f"{run}/{name}")
             os.rmdir(run)
 
-    def _start_worker(self) -> None:
+    def _start_ward(self) -> None:
         if self._delay:
             time.sleep(self._delay)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pid = os.fork()
-        if pid == 0:
-            self._be_worker(ours, theirs)
-        theirs.close()
-        ours.setblocking(False)
-        self.adopt(ours, pid)
+        if pid:
+            theirs.close()
+            self.adopt(ours, pid)
+            return
+        ours.close()
+        os.close(self._wake)
+        os.close(self._ring)
+        if self._above is None:
+            Keeper(self.estate, theirs).keep()
+        self._be_worker(theirs)
 
-    def _be_worker(self, ours: socket.socket, theirs: socket.socket) -> NoReturn:
+    def _be_worker(self, channel: socket.socket) -> NoReturn:
         from runtime.supervisor import loop, worker
 
         status = 1
         try:
-            ours.close()
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            os.close(self._wake)
-            os.close(self._ring)
-            worker.serve(self.estate, theirs)
+            worker.serve(self.estate, channel)
             status = 0
         except BaseException:
             loop.report_trouble()
         os._exit(status)
 
+    def _rise(self) -> None:
+        """The guard is dead: this process becomes the guard, and a child of it the keeper."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        if self._above is not None:
+            self._above.close()
+        pid = os.fork()
+        if pid:
+            theirs.close()
+            if self._below is not None:
+                self._below.close()
+            self._above = None
+            self.adopt(ours, pid)
+            self._settle()
+            return
+        ours.close()
+        self._above = theirs
+        self._settle()
+        self._tell_below(b"guard", [theirs.fileno()])
+
     def _wait(self) -> None:
         poll = select.poll()
+        for channel in (self._below, self._above):
+            if channel is not None:
+                poll.register(channel, select.POLLIN)
         poll.register(self._wake, select.POLLIN)
-        if self._channel is not None:
-            poll.register(self._channel, select.POLLIN)
         poll.poll()
         try:
             while os.read(self._wake, 512):
@@ -145,43 +199,62 @@ class Keeper:
         except BlockingIOError:
             return
 
-    def _hear(self) -> None:
-        """Take everything the worker said, even if it is dead by now: what it gave us to hold must not be lost."""
-        while self._channel is not None:
+    def _hear_below(self) -> None:
+        """Take everything said below, even if they are dead by now: what they gave us to hold must not be lost."""
+        while self._below is not None:
             try:
-                message, descriptors, _, _ = socket.recv_fds(self._channel, _LONGEST_MESSAGE, 1)
+                message, descriptors, _, _ = socket.recv_fds(self._below, _LONGEST_MESSAGE, 1, socket.MSG_CMSG_CLOEXEC)
             except BlockingIOError:
                 return
             except ConnectionError:
                 message, descriptors = b"", []
-            if not message:
-                self._channel.close()
-                self._channel = None
+            if message:
+                self._obey(message.decode(), descriptors)
+            else:
+                self._bury()
+
+    def _hear_above(self) -> None:
+        while self._above is not None:
+            try:
+                message = self._above.recv(EXIT.size, socket.MSG_DONTWAIT)
+            except BlockingIOError:
                 return
-            self._obey(message.decode(), descriptors)
+            except ConnectionError:
+                message = b""
+            if not message:
+                self._rise()
+                return
+            self._tell_below(message)
 
     def _obey(self, message: str, descriptors: list[int]) -> None:
+        self._tell_above(message, descriptors)
         verb, _, name = message.partition(" ")
-        if verb == "leave":
-            self._leaving = True
-            return
-        previous = self.estate.holdings.pop(name, None)
-        if previous is not None:
-            os.close(previous)
-        if verb == "hold" and descriptors:
-            os.set_inheritable(descriptors[0], False)
-            self.estate.holdings[name] = descriptors[0]
+        match verb:
+            case "leave":
+                self._leaving = True
+            case "hold":
+                self._drop(name)
+                self.estate.holdings[name] = descriptors[0]
+            case "drop":
+                self._drop(name)
+            case "reset":
+                for held in list(self.estate.holdings):
+                    self._drop(held)
+
+    def _drop(self, name: str) -> None:
+        descriptor = self.estate.holdings.pop(name, None)
+        if descriptor is not None:
+            os.close(descriptor)
 
     def _reap(self) -> None:
         while (ended := self._peek()) is not None:
             pid, status = ended
-            if pid == self._worker:
-                self._hear()
-                self._bury_worker()
-            else:
-                self._note_exit(pid, status)
+            if pid == self._ward and self._above is not None:  # a dead keeper is no matter of the guard's: the worker may live
+                self._hear_below()
+                self._bury()
+            self._note_exit(pid, status)
             os.waitpid(pid, 0)
-            self._tell(pid, status)
+            self._tell_below(EXIT.pack(pid, status))
 
     @staticmethod
     def _peek() -> tuple[int, int] | None:
@@ -192,13 +265,13 @@ class Keeper:
             return None
         return None if info is None else (info.si_pid, wait_status(info))
 
-    def _bury_worker(self) -> None:
+    def _bury(self) -> None:
+        """Nobody is below any more."""
         lived = time.monotonic() - self._born
         self._delay = 0.0 if lived >= _SHORTEST_LIFE else min(max(self._delay * 2, 0.005), 1.0)
-        self._worker = 0
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
+        if self._below is not None:
+            self._below.close()
+            self._below = None
 
     def _note_exit(self, pid: int, status: int) -> None:
         record = f"{pid} {start_time(pid)} {status} {time.time_ns()}\n".encode()
@@ -213,12 +286,15 @@ class Keeper:
         except OSError as error:
             sys.stderr.write(f"{self.estate.exits}: {error}\n")
 
-    def _tell(self, pid: int, status: int) -> None:
-        if self._channel is not None:
-            try:
-                self._channel.send(EXIT.pack(pid, status))
-            except OSError:  # full or closed: the worker reads the file, or asks the pidfd
-                return
+    def _tell_below(self, message: bytes, descriptors: list[int] | None = None) -> None:
+        if self._below is not None:
+            with contextlib.suppress(OSError):  # full or closed: the worker reads the file, or asks the pidfd
+                socket.send_fds(self._below, [message], descriptors or [])
+
+    def _tell_above(self, message: str, descriptors: list[int] | None = None) -> None:
+        if self._above is not None:
+            with contextlib.suppress(OSError):  # dead: what is held lives on here
+                socket.send_fds(self._above, [message.encode()], descriptors or [])
 
 
 def wait_status(info: os.waitid_result) -> int:

@@ -62,12 +62,15 @@ class Keeping:
 
     def _hear(self, _: int) -> None:
         try:
-            message = self._channel.recv(EXIT.size, socket.MSG_DONTWAIT)
+            message, descriptors, _, _ = socket.recv_fds(self._channel, EXIT.size, 1, socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:
             return
         except ConnectionError:
-            message = b""
-        if message:
+            message, descriptors = b"", []
+        if descriptors:  # there is a new guard, and this is the lower end of its channel
+            os.close(self._estate.guard)
+            self._estate.guard = descriptors[0]
+        elif message:
             self._exited(*EXIT.unpack(message))
         elif not self._leaving:
             self._replace_keeper()
@@ -80,9 +83,9 @@ class Keeping:
         worker = os.fork()
         if worker:
             theirs.close()
-            ours.setblocking(False)
             keeper.take_over(self._estate, ours, worker)
         ours.close()
         self._channel = theirs
         self._loop.rebuild()
+        self._estate.show("supervisor")
         self._start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import socket
 
@@ -32,6 +33,10 @@ _GONE = 0.2  # and when the project has no containers at all
 
 def serve(estate: Estate, channel: socket.socket) -> None:
     """Supervise until nothing is left to do."""
+    estate.show("supervisor")
+    run = estate.paths.project_run(estate.project)
+    lock = os.open(f"{run}/worker.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)  # waits for a worker that is just dying
     Worker(estate, channel).run()
 
 

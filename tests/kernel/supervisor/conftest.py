@@ -10,6 +10,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -135,25 +136,33 @@ class Lab:
         for name in filter(str.isdigit, os.listdir("/proc")):
             try:
                 with open(f"/proc/{name}/cmdline", "rb") as file:
-                    arguments = file.read().split(b"\0")
+                    line = file.read()
                 with open(f"/proc/{name}/stat") as file:
                     fields = file.read().rpartition(") ")[2].split()
             except OSError:
                 continue
-            if self.paths.run.encode() in arguments and fields[0] not in "ZX":
+            if self.paths.run.encode() in line and fields[0] not in "ZX":
                 found[int(name)] = int(fields[1])
         return found
 
-    def pair(self) -> tuple[int, int]:
-        """Keeper and worker, once there are both."""
+    def chain(self) -> tuple[int, int, int]:
+        """Guard, keeper and worker, once there are all three."""
 
-        def found() -> tuple[int, int] | None:
-            processes = self.processes()
-            pairs = [(parent, pid) for pid, parent in processes.items() if parent in processes]
-            return pairs[0] if len(processes) == 2 and pairs else None
+        def found() -> tuple[int, int, int] | None:
+            roles = {Path(f"/proc/{pid}/comm").read_text().strip(): pid for pid in self.processes()}
+            return (roles["guard"], roles["keeper"], roles["supervisor"]) if len(roles) == len(self.processes()) == 3 else None
 
-        pair: tuple[int, int] = self.until(found)
-        return pair
+        def attempt() -> tuple[int, int, int] | None:
+            try:
+                return found()
+            except (FileNotFoundError, KeyError):
+                return None
+
+        chain: tuple[int, int, int] = self.until(attempt)
+        return chain
+
+    def worker(self) -> int:
+        return self.chain()[2]
 
     def kill_all(self) -> None:
         """Until none is left: each that survives a moment longer begins to make the others anew."""

@@ -17,11 +17,11 @@ from runtime.supervisor import client
 pytestmark = pytest.mark.root
 
 CONTAINERS, LINES = 20, 300
-TALK = "i=0; while [ $i -lt {lines} ]; do echo line-$i; echo other-$i >&2; i=$((i+1)); usleep 5000; done; exit {code}"
+TALK = "i=0; while [ $i -lt {lines} ]; do echo line-$i; echo other-$i >&2; i=$((i+1)); usleep 5000; done; sleep {rest}; exit {code}"
 
 
-def talkers(lab: Any) -> list[str]:
-    containers = [lab.create(script=TALK.format(lines=LINES, code=n)) for n in range(CONTAINERS)]
+def talkers(lab: Any, rest: int = 0) -> list[str]:
+    containers = [lab.create(script=TALK.format(lines=LINES, code=n, rest=rest)) for n in range(CONTAINERS)]
     threads = [threading.Thread(target=lab.start, args=(c,)) for c in containers]
     for thread in threads:
         thread.start()
@@ -37,21 +37,29 @@ def assert_nothing_is_missing(lab: Any, containers: list[str]) -> None:
         assert lab.output(container, "stderr") == [b"other-%d" % n for n in range(LINES)]
 
 
-@pytest.mark.parametrize("victim", ["worker", "keeper", "alternating"])
-def test_one_of_the_pair_is_killed(lab: Any, victim: str) -> None:
+VICTIMS = {
+    "worker": [2], "keeper": [1], "guard": [0], "keeper and worker": [1, 2], "guard and worker": [0, 2], "guard and keeper": [0, 1],
+    "worker, then keeper": [2, 1], "worker, then guard": [2, 0], "keeper, then guard": [1, 0],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("victims", VICTIMS.values(), ids=VICTIMS.keys())
+def test_up_to_two_of_three_are_killed_at_once(lab: Any, victims: list[int]) -> None:
     containers = talkers(lab)
-    for turn in range(3):
+    for _ in range(3):
         time.sleep(0.2)
-        keeper, worker = lab.pair()
-        os.kill(worker if victim == "worker" or (victim == "alternating" and turn % 2) else keeper, signal.SIGKILL)
+        before = lab.chain()
+        for victim in victims:
+            os.kill(before[victim], signal.SIGKILL)
         began = time.monotonic()
-        lab.until(lambda k=keeper, w=worker: lab.pair() != (k, w))
+        lab.until(lambda b=before: lab.chain() != b)
         assert time.monotonic() - began < 2
     assert_nothing_is_missing(lab, containers)
 
 
-def test_both_are_killed_and_the_next_call_finds_everything(lab: Any) -> None:
-    containers = talkers(lab)
+def test_all_are_killed_and_the_next_call_finds_everything(lab: Any) -> None:
+    """Whoever ends while nobody of ours lives takes along what is in its FIFO, so these end later."""
+    containers = talkers(lab, rest=5)
     for _ in range(2):
         time.sleep(0.2)
         lab.kill_all()
@@ -60,7 +68,7 @@ def test_both_are_killed_and_the_next_call_finds_everything(lab: Any) -> None:
     assert_nothing_is_missing(lab, containers)
 
 
-def test_an_exit_while_both_are_dead_is_seen(lab: Any) -> None:
+def test_an_exit_while_all_are_dead_is_seen(lab: Any) -> None:
     container = lab.run(script="sleep 0.5; exit 3")
     lab.kill_all()
     pid = lab.state(container).pid
@@ -69,15 +77,16 @@ def test_an_exit_while_both_are_dead_is_seen(lab: Any) -> None:
     assert lab.state(container).status == Status.EXITED
 
 
-def test_an_exit_while_the_worker_is_dead_is_known(lab: Any) -> None:
-    """The keeper is stopped while the worker dies and the container ends, then goes on: it must have collected both."""
+def test_an_exit_while_keeper_and_worker_are_dead_is_known(lab: Any) -> None:
+    """The guard is stopped while both die and the container ends, then goes on: nothing may be missing."""
     container = lab.run(script="echo first; sleep 0.4; echo last; exit 6")
-    keeper, worker = lab.pair()
+    guard, keeper, worker = lab.chain()
     pid = lab.state(container).pid
-    os.kill(keeper, signal.SIGSTOP)
-    os.kill(worker, signal.SIGKILL)
+    os.kill(guard, signal.SIGSTOP)
+    for victim in (worker, keeper):
+        os.kill(victim, signal.SIGKILL)
     lab.until(lambda: lab.has_ended(pid))
-    os.kill(keeper, signal.SIGCONT)
+    os.kill(guard, signal.SIGCONT)
     assert lab.wait(container)["exit_code"] == 6
     assert lab.output(container) == [b"first", b"last"]
 
@@ -88,7 +97,7 @@ def test_a_call_under_way_is_answered_by_the_successor(lab: Any) -> None:
     waiting = threading.Thread(target=lambda: answers.append(lab.wait(container)))
     waiting.start()
     time.sleep(0.3)
-    os.kill(lab.pair()[1], signal.SIGKILL)
+    os.kill(lab.worker(), signal.SIGKILL)
     waiting.join()
     assert answers[0]["exit_code"] == 8
 
@@ -97,7 +106,7 @@ def test_callers_do_not_notice_that_the_keeper_died(lab: Any) -> None:
     container = lab.run(script="sleep 1; exit 8")
     with client.Client("supervised", lab.paths) as connection:
         connection.call("ping")
-        os.kill(lab.pair()[0], signal.SIGKILL)
+        os.kill(lab.chain()[1], signal.SIGKILL)
         assert connection.call("wait", id=container, condition="exited", timeout=20)["exit_code"] == 8
 
 
@@ -105,7 +114,7 @@ def test_the_restart_policy_outlives_the_worker(lab: Any) -> None:
     container = lab.run(script="echo run; sleep 0.3; exit 1", restart=RestartPolicy(name="always"))
     for _ in range(3):
         time.sleep(0.2)
-        os.kill(lab.pair()[1], signal.SIGKILL)
+        os.kill(lab.worker(), signal.SIGKILL)
     runs = len(lab.output(container))
     lab.until(lambda: len(lab.output(container)) >= runs + 2)
 
@@ -119,7 +128,7 @@ def test_killed_amid_starts_leaves_no_stray(lab: Any) -> None:
         thread.start()
     for _ in range(5):
         time.sleep(0.02)
-        os.kill(lab.pair()[1], signal.SIGKILL)
+        os.kill(lab.worker(), signal.SIGKILL)
     for thread in threads:
         thread.join()
     states = [lab.state(c) for c in containers]
@@ -135,13 +144,12 @@ def test_twenty_at_once_start_one_supervisor(lab: Any) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(lab.pair()) == 2
+    assert len(lab.chain()) == 3
 
 
 def test_it_is_its_own_session_and_holds_nothing_of_the_caller(lab: Any) -> None:
     lab.call("ping")
-    keeper, worker = lab.pair()
-    for pid in (keeper, worker):
+    for pid in lab.chain():
         assert os.getsid(pid) != os.getsid(0) and os.readlink(f"/proc/{pid}/cwd") == "/"
         assert os.readlink(f"/proc/{pid}/fd/0") == "/dev/null" == os.readlink(f"/proc/{pid}/fd/1")
 

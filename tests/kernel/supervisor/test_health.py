@@ -104,7 +104,7 @@ def test_no_probe_while_paused_and_none_left_at_the_end(lab: Any) -> None:
 def test_probes_go_on_after_the_worker_was_killed(lab: Any) -> None:
     container = lab.run("sleep", "60", healthcheck=check("test -e /ready", timeout=30.0, retries=1000))
     time.sleep(0.3)
-    os.kill(lab.pair()[1], 9)
+    os.kill(lab.worker(), 9)
     with open(f"/proc/{lab.state(container).pid}/root/ready", "w"):
         pass
     assert lab.wait(container, "healthy")["health"] == "healthy"
@@ -114,10 +114,9 @@ def test_no_zombies(lab: Any) -> None:
     container = lab.run("sleep", "60", healthcheck=check("true", interval=0.02))
     lab.wait(container, "healthy")
     time.sleep(0.5)
-    keeper, worker = lab.pair()
     lab.call("pause", container)
     time.sleep(0.3)
-    for pid in (keeper, worker):
+    for pid in lab.chain():
         assert lab.zombies_of(pid) == []
     lab.call("unpause", container)
 

@@ -113,7 +113,7 @@ def test_a_terminal_outlives_the_worker(lab: Any) -> None:
     attachment.send(b"one\r")
     expect(attachment, b"got one")
     attachment.close()
-    os.kill(lab.pair()[1], 9)
+    os.kill(lab.worker(), 9)
     again = attach(lab, container)
     again.send(b"two\r")
     expect(again, b"got two")
