@@ -23,6 +23,7 @@ PIPE_CLOSED = 141
 COMMANDS = {
     "attach": Lazy("compose.cli.attach:attach", "Attach to a service's running container"),
     "build": Lazy("compose.cli.build:build", "Build or rebuild services"),
+    "bundle": Lazy("compose.cli.bundle:bundle", "Write a whole project, images and all, into one file"),
     "commit": Lazy("compose.cli.commit:commit", "Create a new image from a service container's changes"),
     "config": Lazy("compose.cli.config:config", "Parse, resolve and render compose file in canonical format"),
     "convert": Lazy("compose.cli.config:config", "Alias of config", hidden=True),
@@ -38,6 +39,7 @@ COMMANDS = {
     "image": Lazy("compose.cli.image:image", "Manage images"),
     "images": Lazy("compose.cli.images:images", "List images used by the created containers"),
     "kill": Lazy("compose.cli.lifecycle:kill", "Force stop service containers"),
+    "load": Lazy("compose.cli.bundle:load", "Load a bundle and bring its project up"),
     "login": Lazy("compose.cli.login:login", "Log in to a registry"),
     "logout": Lazy("compose.cli.login:logout", "Log out from a registry"),
     "logs": Lazy("compose.cli.logs:logs", "View output from containers"),

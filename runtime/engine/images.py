@@ -121,6 +121,20 @@ def save(references: Sequence[str], file: BinaryIO, form: str = "docker", where:
     store(where).save(references, file, format=form)
 
 
+def write_bundle(documents: Mapping[str, bytes], references: Sequence[str], file: BinaryIO, where: Paths | None = None) -> None:
+    """Write images, each layer once, and a project's documents into one file."""
+    from runtime.images import bundle
+
+    bundle.write(store(where), documents, references, file)
+
+
+def read_bundle(file: BinaryIO, where: Paths | None = None) -> Mapping[str, bytes]:
+    """Load the images of a bundle; returns its documents by name. Raises ImageError."""
+    from runtime.images import bundle
+
+    return bundle.read(store(where), file)
+
+
 def export(reference: str, where: Paths | None = None) -> Iterator[bytes]:
     """The image's root file system as one tar, in chunks."""
     from runtime.images import flatten
@@ -163,5 +177,6 @@ def known_user(registry: str) -> str:
 
 __all__ = [
     "ImageInfo", "ImageStore", "Progress", "Removed", "TransferEvent", "bootstrap", "commit", "disk_usage", "export", "get", "history", "images", "import_root",
-    "info", "known_user", "load", "login", "logout", "prune", "pull", "push", "raw_config", "remove", "save", "store", "tag", "used_by", "verify",
+    "info", "known_user", "load", "login", "logout", "prune", "pull", "push", "raw_config",
+    "read_bundle", "remove", "save", "store", "tag", "used_by", "verify", "write_bundle",
 ]  # fmt: skip

@@ -67,12 +67,18 @@ def blob_name(digest: object, what: str) -> str:
 
 def load(store: ImageStore, tar: BinaryIO) -> tuple[str, ...]:
     """See ``ImageStore.load``."""
+    return load_with(store, tar, "")[0]
+
+
+def load_with(store: ImageStore, tar: BinaryIO, prefix: str) -> tuple[tuple[str, ...], Mapping[str, bytes]]:
+    """``load``, and besides the small documents whose names in the archive begin with ``prefix`` ("" for none)."""
     with store.lease(), store.content.staging() as home:
         spool = _spool(bounded(read_chunks(tar), decompressed, store.limits), home)
+        documents = {name: spool.read(name) for name in spool.members if prefix and name.startswith(prefix)}
         if "manifest.json" in spool.members:
-            return _load_docker(store, spool)
+            return _load_docker(store, spool), documents
         if "index.json" in spool.members:
-            return _load_layout(store, spool)
+            return _load_layout(store, spool), documents
     raise ImageError("the archive is neither a `docker save` archive nor an OCI layout", hint=_HINT)
 
 

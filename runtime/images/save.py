@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, BinaryIO
 
 from runtime.errors import ImageError
@@ -30,8 +31,10 @@ class _Saved:
     manifest: bytes
 
 
-def save(store: ImageStore, references: Sequence[str], file: BinaryIO, format: str = "docker") -> None:  # noqa: A002  # the option's name
-    """See ``ImageStore.save``."""
+def save(
+    store: ImageStore, references: Sequence[str], file: BinaryIO, format: str = "docker", documents: Mapping[str, bytes] = MappingProxyType({})  # noqa: A002
+) -> None:  # fmt: skip
+    """See ``ImageStore.save``; ``documents`` are further members, which readers of images pass over."""
     if format not in ("docker", "oci"):
         raise ImageError(f"unknown archive format {format!r}", hint="docker (read by `docker load`, skopeo and OCI tools) or oci")
     if not references:
@@ -43,6 +46,8 @@ def save(store: ImageStore, references: Sequence[str], file: BinaryIO, format: s
     if format == "docker":
         tar.member("manifest.json", _dump([_docker_entry(item) for item in saved]))
         tar.member("repositories", _dump(_repositories(saved)))
+    for name, data in documents.items():
+        tar.member(name, data)
     _write_blobs(store, tar, saved)
     tar.close()
 
