@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_network
 from itertools import chain
 
 from compose.errors import PlanError
-from runtime.network import ipam
+from runtime.network.ipam import choose_address
 from runtime.spec import ContainerSpec, NetworkSpec, PortSpec, SubnetSpec
 from runtime.state import Snapshot
 
@@ -47,13 +47,13 @@ class AddressBook:
         key = f"{network.name} {subnet.subnet}"
         if key not in self._free:
             self._free[key] = _addresses(subnet)
-        address = next((a for a in self._free[key] if a not in leased), None) or ipam.choose_address(subnet, leased)
+        address = next((a for a in self._free[key] if a not in leased), None) or choose_address(subnet, leased)
         leased[address] = container
         return address
 
 
 def _addresses(subnet: SubnetSpec) -> Iterator[str]:
-    """What ``ipam.choose_address`` would choose, one after the other, without beginning at the first address each time."""
+    """What ``choose_address`` would choose, one after the other, without beginning at the first address each time."""
     network, pool = ip_network(subnet.subnet), ip_network(subnet.ip_range or subnet.subnet)
     barred = {int(ip_address(a)) for a in (*subnet.reserved, *filter(None, [subnet.gateway]))}
     if network.num_addresses > 2:

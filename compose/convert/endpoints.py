@@ -7,7 +7,7 @@ from compose.convert.networks import DEFAULT_BRIDGE
 from compose.convert.surroundings import Surroundings
 from compose.errors import PlanError
 from compose.model import Project, Service, ServiceNetwork
-from runtime.network import ipam
+from runtime.network.ipam import gateway_of, mac_for, subnet_of
 from runtime.spec import ContainerSpec, EndpointSpec, NetworkSpec
 
 _SHARED = ("service:", "container:")
@@ -64,7 +64,7 @@ def endpoint_spec(
         network=network.name,
         ipv4=ipv4,
         ipv6=ipv6,
-        mac=mac or ipam.mac_for(ipv4 or ipv6 or spec_id),
+        mac=mac or mac_for(ipv4 or ipv6 or spec_id),
         aliases=_aliases(service, attachment, spec_id, named),
         interface=attachment.interface_name or None,
         priority=attachment.priority,
@@ -84,7 +84,7 @@ def shared_mode(at: Surroundings, mode: str, subject: str) -> str:
 def gateway(at: Surroundings, endpoints: tuple[EndpointSpec, ...]) -> str | None:
     """The host's address on the container's first network, for ``host-gateway``."""
     by_name = {n.name: n for n in at.networks.values()}
-    found = (ipam.gateway_of(by_name[e.network], v) for e in endpoints if e.network in by_name for v in (4, 6))
+    found = (gateway_of(by_name[e.network], v) for e in endpoints if e.network in by_name for v in (4, 6))
     return next((g for g in found if g), None)
 
 
@@ -103,7 +103,7 @@ def _address(
             return kept
         return at.addresses.choose(network, version, spec_id)
     address = canonical_address(static, f"services.{service.name}.networks.{network.name}")
-    if ipam.subnet_of(network, address) is None:
+    if subnet_of(network, address) is None:
         ranges = ", ".join(s.subnet for s in network.subnets)
         raise PlanError(
             f"services.{service.name}: address {address} is in no subnet of network {network.name} ({ranges})",

@@ -9,7 +9,7 @@ from compose.convert import names
 from compose.convert.labels import network_labels, volume_labels
 from compose.errors import PlanError
 from compose.model import IpamPool, Network, Project, Volume
-from runtime.network import ipam
+from runtime.network.ipam import bridge_name, choose_subnets, complete_subnet
 from runtime.spec import NetworkSpec, SubnetSpec, VolumeSpec
 
 DEFAULT_BRIDGE = "bridge"
@@ -32,7 +32,7 @@ def network_spec(project: Project, network: Network, nonce: str, taken: Iterable
         id=identity,
         name=network.name,
         project=project.name,
-        bridge=options.get(f"{_BRIDGE_OPTION}name") or ipam.bridge_name(identity),
+        bridge=options.get(f"{_BRIDGE_OPTION}name") or bridge_name(identity),
         subnets=_subnets(network, nonce, taken),
         internal=network.internal,
         enable_ipv4=network.enable_ipv4 is not False,
@@ -50,7 +50,7 @@ def network_spec(project: Project, network: Network, nonce: str, taken: Iterable
 def default_bridge(nonce: str, taken: Iterable[str]) -> NetworkSpec:
     """The network of ``network_mode: bridge``: shared by all projects, without names, only links."""
     identity = names.identity(nonce, "network", DEFAULT_BRIDGE)
-    return NetworkSpec(id=identity, name=DEFAULT_BRIDGE, bridge="pycompose0", subnets=ipam.choose_subnets(taken, True, False, identity))
+    return NetworkSpec(id=identity, name=DEFAULT_BRIDGE, bridge="pycompose0", subnets=choose_subnets(taken, True, False, identity))
 
 
 def volume_spec(project: Project, volume: Volume) -> VolumeSpec:
@@ -68,14 +68,14 @@ def _subnets(network: Network, nonce: str, taken: Iterable[str]) -> tuple[Subnet
     want_v6 = bool(network.enable_ipv6) and 6 not in versions
     if not want_v4 and not want_v6:
         return written
-    return (*written, *ipam.choose_subnets(taken, want_v4, want_v6, f"{nonce}{network.name}"))
+    return (*written, *choose_subnets(taken, want_v4, want_v6, f"{nonce}{network.name}"))
 
 
 def _pool(pool: IpamPool) -> SubnetSpec:
     written = SubnetSpec(
         subnet=pool.subnet, gateway=pool.gateway or None, ip_range=pool.ip_range or None, reserved=tuple(pool.aux_addresses.values())
     )
-    return ipam.complete_subnet(written)
+    return complete_subnet(written)
 
 
 def _flag(network: Network, option: str) -> bool:

@@ -11,6 +11,7 @@ from runtime.spec import DeviceRate, DeviceSpec, HealthcheckSpec, LogSpec, Resou
 Limit = TypeVar("Limit", int, float)
 PolicyName = Literal["no", "always", "on-failure", "unless-stopped"]
 
+_SECCOMP = ("seccomp=", "seccomp:")
 _POLICIES = ("no", "always", "on-failure", "unless-stopped")
 _CONDITIONS: dict[str, PolicyName] = {
     "none": "no",
@@ -117,17 +118,20 @@ def ulimits(service: Service) -> tuple[Ulimit, ...]:
 
 
 def seccomp_profile(service: Service) -> str | None:
-    """The profile's JSON text out of ``security_opt: ["seccomp={…}"]`` (the loader puts the file's content there), or "unconfined"."""
-    for option in service.security_opt:
-        if option.startswith(("seccomp=", "seccomp:")):
-            value = option[len("seccomp=") :]
-            return None if value == "builtin" else value
-    return None
+    """The profile's JSON text out of ``security_opt: ["seccomp={…}"]`` (the loader puts a file's content there), or "unconfined".
+
+    Raises PlanError for a path that nobody read.
+    """
+    values = (o[len("seccomp=") :] for o in service.security_opt if o.startswith(_SECCOMP))
+    value = next(values, "builtin")
+    if value not in ("builtin", "unconfined") and not value.lstrip().startswith("{"):
+        raise PlanError(f"services.{service.name}.security_opt: opening seccomp profile ({value}) failed", hint="it must be a JSON file")
+    return None if value == "builtin" else value
 
 
 def security_options(service: Service) -> tuple[str, ...]:
     """``security_opt`` without seccomp, which has a place of its own."""
-    return tuple(o for o in service.security_opt if not o.startswith(("seccomp=", "seccomp:")))
+    return tuple(o for o in service.security_opt if not o.startswith(_SECCOMP))
 
 
 def _or(own: Limit | None, deployed: Limit | None) -> Limit | None:

@@ -12,7 +12,7 @@ from compose.plan import ConnectContainer, CreateContainer, CreateNetwork, Creat
 from compose.planner import draft
 from compose.planner.convergence import Action, Change, Convergence, Replica
 from compose.planner.world import service_of
-from runtime.network import ipam
+from runtime.network.ipam import mac_for
 from runtime.spec import EndpointSpec, NetworkSpec, VolumeMount
 from runtime.state import ContainerState
 
@@ -259,7 +259,7 @@ def _new_endpoint(work: Convergence, container: ContainerState, key: str, networ
         return replace(endpoint, aliases=old.aliases or endpoint.aliases)
     ipv4 = work.at.addresses.choose(network, 4, container.spec.id)
     ipv6 = work.at.addresses.choose(network, 6, container.spec.id)
-    return replace(old, ipv4=ipv4, ipv6=ipv6, mac=ipam.mac_for(ipv4 or ipv6 or container.spec.id))
+    return replace(old, ipv4=ipv4, ipv6=ipv6, mac=mac_for(ipv4 or ipv6 or container.spec.id))
 
 
 def _remove_obsolete_networks(work: Convergence) -> None:

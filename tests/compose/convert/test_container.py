@@ -401,7 +401,10 @@ def test_security_options_and_a_seccomp_profile() -> None:
     assert spec.security_opt == ("no-new-privileges:true",)
     assert spec.seccomp_profile == '{"defaultAction":"SCMP_ACT_ALLOW"}'
     assert spec_of(service("web", security_opt=("seccomp=unconfined",))).seccomp_profile == "unconfined"
+    assert spec_of(service("web", security_opt=("seccomp:builtin",))).seccomp_profile is None
     assert spec_of(service("web")).seccomp_profile is None
+    with pytest.raises(PlanError, match=r"opening seccomp profile \(x\.json\) failed"):
+        spec_of(service("web", security_opt=("seccomp=x.json",)))
 
 
 def test_what_cannot_be_honoured_is_said_once() -> None:
