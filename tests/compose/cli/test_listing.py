@@ -117,14 +117,32 @@ def test_an_own_entrypoint_drops_the_images_command() -> None:
 
 
 def test_json_has_dockers_keys() -> None:
-    keys = (
-        "Command CreatedAt ExitCode Health ID Image Labels LocalVolumes Mounts Name Names Networks Ports Project Publishers"
-        " RunningFor Service Size State Status"
-    ).split()
-    mounts = (VolumeMount(volume="5664ff416209a7aabb", target="/anon"), BindMount(source="/work/cli/a/x", target="/x"))
+    keys = [
+        "Command",
+        "CreatedAt",
+        "ExitCode",
+        "Health",
+        "ID",
+        "Image",
+        "Labels",
+        "LocalVolumes",
+        "Mounts",
+        "Name",
+        "Names",
+        "Networks",
+        "Ports",
+        "Project",
+        "Publishers",
+        "RunningFor",
+        "Service",
+        "Size",
+        "State",
+        "Status",
+    ]
+    mounts = (VolumeMount(volume="5664ff416209a7aabb", target="/anon"), BindMount(source="/project/a/x", target="/x"))
     row = listing.row(state(mounts=mounts, endpoints=(EndpointSpec(network="cli-a_default"),)), NOW)
     assert sorted(row) == keys
-    assert row["Mounts"] == "5664ff416209a7…,/work/cli/a/x"
+    assert row["Mounts"] == "5664ff416209a7…,/project/a/x"
     assert (row["LocalVolumes"], row["Networks"], row["RunningFor"]) == ("1", "cli-a_default", "2 minutes ago")
 
 
