@@ -94,7 +94,9 @@ def _agent_of_key(key: str, path: str, held: ExitStack) -> str:
         [adder, "-q", key], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_TIMEOUT, check=False
     )
     if added.returncode:
-        raise BuildError(f"ssh: {key}: {added.stderr.strip()[-300:]}", hint="a key with a passphrase has to be in an agent: ssh-add, then --ssh default")
+        raise BuildError(
+            f"ssh: {key}: {added.stderr.strip()[-300:]}", hint="a key with a passphrase has to be in an agent: ssh-add, then --ssh default"
+        )
     return path
 
 

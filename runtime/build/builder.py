@@ -33,7 +33,9 @@ class Builder:
             if known is not None:
                 return known, True
             layer = await self._layer(make)
-            record = CacheRecord(diff_id=layer.diff_id if layer else "", created=now(), description=description, size=layer.size if layer else 0)
+            record = CacheRecord(
+                diff_id=layer.diff_id if layer else "", created=now(), description=description, size=layer.size if layer else 0
+            )
             await to_thread.run_sync(self.cache.add, key, record)
             self._made[key] = record
             return record, False

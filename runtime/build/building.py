@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from anyio import to_thread
 
 from runtime.build import context as contexts
-from runtime.build import platform
+from runtime.build import platform, transfer
 from runtime.build.builder import Builder
+from runtime.build.cache import CacheRecord
 from runtime.build.events import Progress
 from runtime.build.journal import Journal
 from runtime.build.memo import Notes, remember
@@ -14,7 +17,7 @@ from runtime.build.request import BuildRequest
 from runtime.build.solver import Solver
 from runtime.build.sources import Sources
 from runtime.build.state import StageState
-from runtime.errors import BuildError
+from runtime.errors import BuildError, RuntimeFailure
 from runtime.images import digest as digests
 from runtime.images.reference import parse as parse_reference
 from runtime.images.store import ImageStore
@@ -33,16 +36,20 @@ async def build(store: ImageStore, request: BuildRequest, progress: Progress, bu
         source = context.source()
         for line, message in source.warnings:
             journal.warn("NoEmptyContinuation", message, line)
+        await _fetch_caches(request, builder, journal)
         sources = Sources(builder, request, context, journal, notes)
         solver = Solver(builder, request, source, sources, journal)
         state = await solver.solve()
-        image = await _export(store, request, state, journal)
+        image = await _export(store, request, state, solver.records, journal)
+        await _send_caches(request, store, solver.records, journal)
     await to_thread.run_sync(remember, store, request, notes.memo(request, image.id))
     return image
 
 
 async def _load(request: BuildRequest, builder: Builder, journal: Journal) -> contexts.Context:
-    step = journal.step(f"[internal] load build definition from {request.dockerfile if request.dockerfile_text is None else 'inline Dockerfile'}")
+    step = journal.step(
+        f"[internal] load build definition from {request.dockerfile if request.dockerfile_text is None else 'inline Dockerfile'}"
+    )
     try:
         found = await to_thread.run_sync(contexts.load, request, builder.cache.root)
     except BuildError as error:
@@ -52,12 +59,39 @@ async def _load(request: BuildRequest, builder: Builder, journal: Journal) -> co
     return found
 
 
-async def _export(store: ImageStore, request: BuildRequest, state: StageState, journal: Journal) -> ImageState:
+async def _fetch_caches(request: BuildRequest, builder: Builder, journal: Journal) -> None:
+    """``cache_from``; a place that cannot be read costs time only, and is told."""
+    for text in request.cache_from:
+        place = transfer.parse(text)
+        step = journal.step(f"importing cache manifest from {place}")
+        try:
+            await to_thread.run_sync(transfer.fetch, builder.store, builder.cache, place)
+            step.done()
+        except RuntimeFailure as error:
+            step.done(error=error.message)
+
+
+async def _send_caches(request: BuildRequest, store: ImageStore, records: Mapping[str, CacheRecord], journal: Journal) -> None:
+    for place in map(transfer.parse, request.cache_to):
+        step = journal.step(f"exporting cache to {place}")
+        try:
+            await to_thread.run_sync(transfer.send, store, place, records)
+        except Exception as error:
+            step.done(error=str(error))
+            raise
+        step.done()
+
+
+async def _export(
+    store: ImageStore, request: BuildRequest, state: StageState, records: Mapping[str, CacheRecord], journal: Journal
+) -> ImageState:  # fmt: skip
     step = journal.step("exporting to image")
     draft = state.draft
     if request.labels:
         draft = draft.with_(Labels={**draft.mapping("Labels"), **request.labels})
     config = draft.document(state.layers)
+    if any(transfer.parse(text).kind == "inline" for text in request.cache_to):
+        config = transfer.with_keys(config, records)
     image = await to_thread.run_sync(_publish, store, config, state.layers, request.references)
     step.note(f"writing image {image.id}")
     for reference in request.references:

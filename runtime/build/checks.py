@@ -56,7 +56,9 @@ def _lines(source: Source) -> Iterator[BuildWarning]:
     for line, word in zip(source.instructions, words, strict=True):
         if word != (word.upper() if upper else word.lower()):
             case = "uppercase" if upper else "lowercase"
-            yield _warning("ConsistentInstructionCasing", f"Command '{word}' should match the case of the command majority ({case})", line.place)
+            yield _warning(
+                "ConsistentInstructionCasing", f"Command '{word}' should match the case of the command majority ({case})", line.place
+            )
         yield from _line(line)
     for number, message in source.warnings:
         yield BuildWarning(rule="NoEmptyContinuation", message=message, line=number)
@@ -70,14 +72,18 @@ def _line(line: Line) -> Iterator[BuildWarning]:
         if line.args[2] != line.args[2].lower():
             yield _warning("StageNameCasing", f"Stage name '{line.args[2]}' should be lowercase", line.place)
     if line.name in ("ENV", "LABEL") and "" in line.args[2::3]:
-        yield _warning("LegacyKeyValueFormat", f'"{line.name} key=value" should be used instead of legacy "{line.name} key value" format', line.place)
+        yield _warning(
+            "LegacyKeyValueFormat", f'"{line.name} key=value" should be used instead of legacy "{line.name} key value" format', line.place
+        )
 
 
 def _stages(dockerfile: Dockerfile) -> Iterator[BuildWarning]:
     names = [stage.name for stage in dockerfile.stages if stage.name]
     for stage in dockerfile.stages:
         if stage.name in _RESERVED:
-            yield _warning("ReservedStageName", f"Stage name should not use the same name as reserved stage \"{stage.name}\"", stage.base.place)
+            yield _warning(
+                "ReservedStageName", f'Stage name should not use the same name as reserved stage "{stage.name}"', stage.base.place
+            )
         if stage.name and names.count(stage.name) > 1:
             yield _warning("DuplicateStageName", f'Duplicate stage name "{stage.name}", stage names should be unique', stage.base.place)
         if stage.base.platform in ("$TARGETPLATFORM", "${TARGETPLATFORM}"):
@@ -95,7 +101,9 @@ def _stage(stage: Stage) -> Iterator[BuildWarning]:
             base_is_absolute = True
         yield from _instruction(instruction)
     for kind, name in ((Healthcheck, "HEALTHCHECK"), (Command, "CMD"), (Command, "ENTRYPOINT")):
-        same = [i for i in stage.instructions if isinstance(i, kind) and (not isinstance(i, Command) or i.entrypoint == (name == "ENTRYPOINT"))]
+        same = [
+            i for i in stage.instructions if isinstance(i, kind) and (not isinstance(i, Command) or i.entrypoint == (name == "ENTRYPOINT"))
+        ]
         for earlier in same[:-1]:
             message = f"Multiple {name} instructions should not be used in the same stage because only the last one will be used"
             yield _warning("MultipleInstructionsDisallowed", message, earlier.place)

@@ -117,7 +117,9 @@ def selections(plan_: CopyPlan, copy: Copy, offers: Sequence[Offer]) -> list[Sel
             continue
         mine = zip(plan_.files, plan_.names, strict=True)
         names = [name for picked, name in mine if picked.tree is offer.tree and picked.word == offer.word]
-        found.append(Selection(context=offer.tree.context, words=(offer.word,), parents=copy.parents, exclude=plan_.exclude, digest=digest_of(names)))
+        found.append(
+            Selection(context=offer.tree.context, words=(offer.word,), parents=copy.parents, exclude=plan_.exclude, digest=digest_of(names))
+        )
     return found
 
 

@@ -81,7 +81,13 @@ class Draft:
         """The configuration's JSON for an image of these layers."""
         top = {key: self.top[key] for key in _TOP if self.top.get(key)}
         run = {key: self.run[key] for key in _KEYS if key in self.run and self.run[key] not in ("", None)}
-        whole = {**top, "config": run, "created": self.created, "history": list(self.history), "rootfs": {"type": "layers", "diff_ids": list(diff_ids)}}
+        whole = {
+            **top,
+            "config": run,
+            "created": self.created,
+            "history": list(self.history),
+            "rootfs": {"type": "layers", "diff_ids": list(diff_ids)},
+        }
         return json.dumps(dict(sorted(whole.items())), separators=(",", ":"), ensure_ascii=False).encode()
 
 

@@ -52,7 +52,9 @@ def fetch(url: str, cache: str, checksum: str = "") -> Download:
         return known[0]
     found = _request(url, home, known)
     if checksum and found.digest != checksum:
-        raise BuildError(f"digest mismatch: {url} has {found.digest}, expected {checksum}", hint="the file changed, or the checksum is another file's")
+        raise BuildError(
+            f"digest mismatch: {url} has {found.digest}, expected {checksum}", hint="the file changed, or the checksum is another file's"
+        )
     return found
 
 
@@ -82,9 +84,13 @@ def _request(url: str, home: str, known: tuple[Download, dict[str, str]] | None)
     except urllib.error.HTTPError as error:
         if error.code == 304 and known is not None:
             return known[0]
-        raise BuildError(f"{url}: invalid response status {error.code}", hint=None if error.code != 404 else "is the address right?") from None
+        raise BuildError(
+            f"{url}: invalid response status {error.code}", hint=None if error.code != 404 else "is the address right?"
+        ) from None
     except (OSError, HTTPException) as error:
-        raise BuildError(f"{url}: {getattr(error, 'reason', error)}", hint="is the network reachable from here? proxies come from the environment") from None
+        raise BuildError(
+            f"{url}: {getattr(error, 'reason', error)}", hint="is the network reachable from here? proxies come from the environment"
+        ) from None
 
 
 def _keep(response: urllib.response.addinfourl, home: str, name: str) -> Download:

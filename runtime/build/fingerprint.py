@@ -42,7 +42,11 @@ def attributes(path: str) -> list[tuple[str, bytes]]:
         names = os.listxattr(path, follow_symlinks=False)
     except OSError:
         return []
-    return [(n, os.getxattr(path, n, follow_symlinks=False)) for n in sorted(names) if not n.startswith(_UNHASHED) or n.startswith("system.posix_acl")]
+    return [
+        (n, os.getxattr(path, n, follow_symlinks=False))
+        for n in sorted(names)
+        if not n.startswith(_UNHASHED) or n.startswith("system.posix_acl")
+    ]
 
 
 def _line(view: View, node: Node, name: str, contents: Contents, links: dict[tuple[int, int], str]) -> str:

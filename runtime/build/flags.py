@@ -21,7 +21,9 @@ _MOUNT_KEYS = {
 }  # fmt: skip
 
 
-def split(flags: Collection[str], values: Collection[str], switches: Collection[str], repeated: Collection[str] = ()) -> dict[str, list[str]]:
+def split(
+    flags: Collection[str], values: Collection[str], switches: Collection[str], repeated: Collection[str] = ()
+) -> dict[str, list[str]]:
     """``--name=value`` words by name. ``switches`` are booleans, written alone or ``=true``; only ``repeated`` may come twice."""
     found: dict[str, list[str]] = {}
     for flag in flags:
@@ -143,4 +145,6 @@ def _unknown_flag(name: str, known: Collection[str]) -> str:
     near = difflib.get_close_matches(name, known, 1)
     if not known:
         return f"unknown flag: --{name}; this instruction has no flags"
-    return f"unknown flag: --{name}" + (f"; did you mean --{near[0]}?" if near else f"; there are {', '.join('--' + k for k in sorted(known))}")
+    return f"unknown flag: --{name}" + (
+        f"; did you mean --{near[0]}?" if near else f"; there are {', '.join('--' + k for k in sorted(known))}"
+    )

@@ -67,4 +67,3 @@ def dependencies(dockerfile: Dockerfile, stage: Stage) -> tuple[int, ...]:
             if source is not None:
                 found[source.number] = None
     return tuple(found)
-

@@ -186,7 +186,23 @@ class Maintainer:
     name: str
 
 
-Instruction = Arg | Env | Label | Run | Copy | Workdir | User | Expose | VolumePaths | Command | Healthcheck | StopSignal | Shell | OnBuild | Maintainer
+Instruction = (
+    Arg
+    | Env
+    | Label
+    | Run
+    | Copy
+    | Workdir
+    | User
+    | Expose
+    | VolumePaths
+    | Command
+    | Healthcheck
+    | StopSignal
+    | Shell
+    | OnBuild
+    | Maintainer
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -135,7 +135,9 @@ def _comparable(request: BuildRequest) -> bool:
 
 def _place(store: ImageStore, request: BuildRequest) -> str:
     secretless = replace(request, secrets=(), ssh={}, references=())
-    name = hashlib.sha256(f"{_VERSION}\0{codec.dumps(secretless)}\0{[s.id for s in request.secrets]}\0{sorted(request.ssh)}".encode()).hexdigest()
+    name = hashlib.sha256(
+        f"{_VERSION}\0{codec.dumps(secretless)}\0{[s.id for s in request.secrets]}\0{sorted(request.ssh)}".encode()
+    ).hexdigest()
     return f"{store.root}/cache/builds/{name[:32]}.json"
 
 

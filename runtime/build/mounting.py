@@ -100,7 +100,9 @@ def _copied(index: int, mount: RunMount, target: str, source: Input, found: Loca
         raise BuildError(f"mount from {source.title}: {mount.source!r} is not there")
     home = f"{places.staging}/bind{index}"
     os.makedirs(home)
-    Copier(source.view, LayerWriter(home, ()), CopyOptions()).copy(Selected("file", found.node), "/tree" if found.node.is_directory else "/file")
+    Copier(source.view, LayerWriter(home, ()), CopyOptions()).copy(
+        Selected("file", found.node), "/tree" if found.node.is_directory else "/file"
+    )
     place = f"{home}/tree" if found.node.is_directory else f"{home}/file"
     return BindEntry(source=place, target=target, read_only=mount.read_only is not False)
 

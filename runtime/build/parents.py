@@ -23,4 +23,3 @@ def _parent(copier: Copier, source: str, target: str) -> None:
     node = copier.view.locate(source).node
     if new and node is not None:
         copier.metadata(node, target)
-

@@ -21,7 +21,11 @@ async def pull(store: ImageStore, reference: str, known: ImageState | None) -> I
     except RuntimeFailure as error:
         if known is not None:
             return known
-        hint = f"pycompose image bootstrap {reference} makes it from packages, without a registry" if _bootstrappable(reference) else error.hint
+        hint = (
+            f"pycompose image bootstrap {reference} makes it from packages, without a registry"
+            if _bootstrappable(reference)
+            else error.hint
+        )
         raise ImageError(f"{reference}: {error.message}", hint=hint) from error
     finally:
         cancel.set()

@@ -48,7 +48,9 @@ def read(source: Source) -> Dockerfile:
         elif line.name == "ARG":
             arguments.append(_guarded(source, line, _arg))
         else:
-            raise fault(source, line.place, f"no build stage in current context: {line.name} before FROM", hint="a Dockerfile begins with FROM")
+            raise fault(
+                source, line.place, f"no build stage in current context: {line.name} before FROM", hint="a Dockerfile begins with FROM"
+            )
     _close(stages, body)
     if not stages:
         raise fault(source, source.instructions[-1].place, "no build stage in the Dockerfile", hint="a Dockerfile needs a FROM")

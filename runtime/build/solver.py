@@ -10,6 +10,7 @@ from anyio.abc import TaskGroup
 
 from runtime.build import graph, metadata, reader
 from runtime.build.builder import Builder
+from runtime.build.cache import CacheRecord
 from runtime.build.instructions import Copy, Dockerfile, Instruction, Run, Stage, Workdir
 from runtime.build.journal import Journal
 from runtime.build.request import BuildRequest
@@ -43,6 +44,11 @@ class Solver:
         self._failure: Exception | None = None
         self._group: TaskGroup | None = None
         self._steps = Steps(builder, request, self._scope, sources)
+
+    @property
+    def records(self) -> dict[str, CacheRecord]:
+        """What the steps of this build came by, by key."""
+        return self._steps.records
 
     async def solve(self) -> StageState:
         """Build the target. Raises BuildError; the other stages are cancelled then."""
@@ -121,7 +127,9 @@ class Solver:
     async def _one(self, state: StageState, stage: Stage, source: Source, instruction: Instruction, prefix: str) -> StageState:
         match instruction:
             case Run() | Copy() | Workdir():
-                turn = Turn(stage=stage, source=source, dockerfile=self._dockerfile, prefix=prefix, journal=self._journal, other_stage=self.stage)
+                turn = Turn(
+                    stage=stage, source=source, dockerfile=self._dockerfile, prefix=prefix, journal=self._journal, other_stage=self.stage
+                )
                 return await self._steps.take(state, instruction, turn)
             case _:
                 try:
@@ -138,7 +146,12 @@ class Solver:
         except ValueError as error:
             raise fault(self._source, stage.base.place, _plain(error)) from None
         if not value:
-            raise fault(self._source, stage.base.place, f"{what}: {text!r} is empty", hint="declare the ARG before the first FROM and give it a value")
+            raise fault(
+                self._source,
+                stage.base.place,
+                f"{what}: {text!r} is empty",
+                hint="declare the ARG before the first FROM and give it a value",
+            )
         return value
 
     def _global_scope(self, request: BuildRequest) -> metadata.Scope:
@@ -159,5 +172,3 @@ def _from_stage(state: StageState) -> StageState:
 
 def _plain(error: ValueError) -> str:
     return str(error).removeprefix("failed to process ")
-
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -23,6 +24,7 @@ from runtime.build.state import StageState
 from runtime.build.view import View
 from runtime.errors import BuildError
 from runtime.images import config as configs
+from runtime.images.store import ImageStore
 from runtime.state import ImageState
 
 T = TypeVar("T")
@@ -49,7 +51,7 @@ class Sources:
         """The state that FROM an image starts with, and the image's ONBUILD triggers. Raises ImageError and its like."""
         if image == "scratch":
             return _start(drafts.empty(platform.native()), (), "scratch"), ()
-        reference = self._reference(image)
+        reference = await self._reference(image)
         step = self._journal.step(title)
         try:
             found = await self._resolve(reference)
@@ -64,7 +66,7 @@ class Sources:
     async def image(self, reference: str, journal: Journal) -> Input:
         """The files of an image."""
         async with self._lock:
-            found = await self._resolve(self._reference(reference))
+            found = await self._resolve(reference)
         return self.of_layers(reference, key_of(op="image", layers=found.config.diff_ids), found.config.diff_ids)
 
     async def context(self, journal: Journal) -> Input:
@@ -124,9 +126,16 @@ class Sources:
             raise BuildError("there is no build context", hint="give build.context")
         return of_directory(name, directory, dockerfile, self._builder.cache.root)
 
-    def _reference(self, image: str) -> str:
-        context = self._request.contexts.get(image, "")
-        return context.removeprefix("docker-image://") if context.startswith("docker-image://") else image
+    async def _reference(self, image: str) -> str:
+        """The image that FROM means, a further context's in its place. Raises BuildError."""
+        wanted = self._request.contexts.get(image)
+        if wanted is None:
+            return image
+        if wanted.startswith("docker-image://"):
+            return wanted.removeprefix("docker-image://")
+        if wanted.startswith("oci-layout://"):
+            return await self._oci_layout(wanted.removeprefix("oci-layout://"))
+        raise BuildError(f"the context {image!r} is a directory, and FROM needs an image", hint="COPY --from takes directories")
 
     async def _resolve(self, reference: str) -> ImageState:
         known = self._images.get(reference)
@@ -144,9 +153,27 @@ class Sources:
 
         return await pull(store, reference, found)
 
-    async def _oci_layout(self, path: str) -> str:
-        raise BuildError(f"oci-layout://{path} is not supported yet")
+    async def _oci_layout(self, place_: str) -> str:
+        """An OCI layout's image, brought into the store; returns its name. ``path[:tag|@digest]``."""
+        path, _, _ = (
+            place_.partition("@") if "@" in place_ else place_.rpartition(":") if ":" in place_.rpartition("/")[2] else (place_, "", "")
+        )
+        return await to_thread.run_sync(_load_layout, self._builder.store, path)
 
 
 def _start(draft: drafts.Draft, layers: tuple[str, ...], key: str) -> StageState:
     return StageState(layers=layers, key=key, draft=draft, variables=draft.environment)
+
+
+def _load_layout(store: ImageStore, path: str) -> str:
+    import tarfile
+    import tempfile
+
+    if not os.path.isdir(path):
+        raise BuildError(f"oci-layout://{path}: no such directory")
+    os.makedirs(f"{store.root}/tmp", mode=0o700, exist_ok=True)
+    with tempfile.TemporaryFile(dir=f"{store.root}/tmp") as file:
+        with tarfile.open(fileobj=file, mode="w") as tar:
+            tar.add(path, arcname=".")
+        file.seek(0)
+        return store.load(file)[0]

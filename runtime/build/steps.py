@@ -51,6 +51,7 @@ class Steps:
         self._request = request
         self._scope = scope
         self._sources = sources
+        self.records: dict[str, CacheRecord] = {}  # what this build came by, for cache_to
 
     async def take(self, state: StageState, instruction: Run | Copy | Workdir, turn: Turn) -> StageState:
         """The state after the instruction. Raises BuildError that shows its line and the last output of its command."""
@@ -82,7 +83,7 @@ class Steps:
             await to_thread.run_sync(_make_directory, upper, lowers, path, owner)
 
         key = key_of(parent=state.key, op="workdir", path=path, owner=owner)
-        record, cached = await self._builder.record(key, f"WORKDIR {path}", make, use_cache=self._use_cache(turn))
+        record, cached = await self._record(key, f"WORKDIR {path}", make, use_cache=self._use_cache(turn))
         after = replace(state, draft=state.draft.with_(WorkingDir=path))
         return _with_layer(after, key, record, f"WORKDIR {path}"), cached
 
@@ -99,7 +100,7 @@ class Steps:
 
         key = key_of(parent="" if plan.link else state.key, **plan.parts)
         created_by = f"{'ADD' if copy.add else 'COPY'} {' '.join([*copy.sources, copy.target])} # buildkit"
-        record, cached = await self._builder.record(key, created_by, make, use_cache=self._use_cache(turn))
+        record, cached = await self._record(key, created_by, make, use_cache=self._use_cache(turn))
         for contents in {id(offer.tree.contents): offer.tree.contents for offer in offers}.values():
             await to_thread.run_sync(contents.save)
         return _with_layer(state, key_of(parent=state.key, link=key) if plan.link else key, record, created_by), cached
@@ -134,8 +135,13 @@ class Steps:
         make = self._making(state, run, what, mounts, inputs, step)
         arguments = f"|{len(state.arguments)} {' '.join(f'{k}={v}' for k, v in state.arguments.items())} " if state.arguments else ""
         created_by = f"RUN {arguments}{running.shown(what.argv)} # buildkit"
-        record, cached = await self._builder.record(key, created_by, make, use_cache=self._use_cache(turn))
+        record, cached = await self._record(key, created_by, make, use_cache=self._use_cache(turn))
         return _with_layer(state, key, record, created_by), cached
+
+    async def _record(self, key: str, description: str, make: Make, *, use_cache: bool) -> tuple[CacheRecord, bool]:
+        record, cached = await self._builder.record(key, description, make, use_cache=use_cache)
+        self.records[key] = record
+        return record, cached
 
     # --- RUN
 
@@ -275,5 +281,3 @@ def _explained(error: Exception, source: Source, instruction: Run | Copy | Workd
             return fault(source, instruction.place, str(error))
         case _:
             return error
-
-

@@ -128,7 +128,8 @@ def excerpt(source: Source, place: Place, around: int = 2) -> str:
     """The lines about ``place`` as BuildKit shows them, the meant ones marked with ``>>>``."""
     first, last = max(1, place.start - around), min(len(source.lines), place.end + around)
     marked = (
-        f"{number:4d} | {'>>>' if place.start <= number <= place.end else '   '} {source.lines[number - 1]}".rstrip() for number in range(first, last + 1)
+        f"{number:4d} | {'>>>' if place.start <= number <= place.end else '   '} {source.lines[number - 1]}".rstrip()
+        for number in range(first, last + 1)
     )
     rule = "-" * 20
     return "\n".join((f"{source.name}:{place.start}", rule, *marked, rule))

@@ -64,5 +64,6 @@ def host_bundle() -> str:
     for path in _HOST_BUNDLES:
         if os.path.isfile(path):
             return os.path.realpath(path)
-    raise BuildError("this host has no bundle of CA certificates to trust", hint="install ca-certificates, or do not ask builds to trust the host's")
-
+    raise BuildError(
+        "this host has no bundle of CA certificates to trust", hint="install ca-certificates, or do not ask builds to trust the host's"
+    )

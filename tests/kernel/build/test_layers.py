@@ -67,7 +67,9 @@ def test_owners_and_modes_of_copies(site: Site) -> None:
 def test_parents_and_exclusions(site: Site) -> None:
     site.write(**{"a__b__c.txt": "c", "a__d.txt": "d", "a__e.md": "e"})
     os.chmod(site.context / "a/b", 0o711)
-    image = site.build("FROM scratch\nCOPY --parents a/b/c.txt a/./d.txt /p/\nCOPY --parents **/*.txt /all/\nCOPY --exclude=*.md --exclude=b/c.txt a /x/\n")
+    image = site.build(
+        "FROM scratch\nCOPY --parents a/b/c.txt a/./d.txt /p/\nCOPY --parents **/*.txt /all/\nCOPY --exclude=*.md --exclude=b/c.txt a /x/\n"
+    )
     assert site.text(image, "/p/a/b/c.txt") == "c" and site.text(image, "/p/d.txt") == "d" and mode(site, image, "/p/a/b")[0] == 0o711
     view = site.view(image)
     assert site.text(image, "/all/a/b/c.txt") == "c" and view.locate("/all/a/e.md").node is None
@@ -173,7 +175,11 @@ def test_urls_are_downloaded_and_checked(site: Site, server: tuple[Path, str]) -
     (files / "file.txt").write_text("from afar")
     digest = hashlib.sha256(b"from afar").hexdigest()
     image = site.build(f"FROM scratch\nADD {address}/file.txt /d/\nADD --checksum=sha256:{digest} --chmod=644 {address}/file.txt /e\n")
-    assert site.text(image, "/d/file.txt") == "from afar" and mode(site, image, "/d/file.txt")[0] == 0o600 and mode(site, image, "/e")[0] == 0o644
+    assert (
+        site.text(image, "/d/file.txt") == "from afar"
+        and mode(site, image, "/d/file.txt")[0] == 0o600
+        and mode(site, image, "/e")[0] == 0o644
+    )
     with pytest.raises(BuildError, match="digest mismatch"):
         site.build(f"FROM scratch\nADD --checksum=sha256:{'0' * 64} {address}/file.txt /e\n")
     with pytest.raises(BuildError, match="status 404"):
@@ -262,7 +268,9 @@ def test_builds_of_one_command_share_what_is_the_same(site: Site) -> None:
     images: dict[int, ImageState] = {}
 
     async def one(number: int) -> None:
-        images[number] = await build(site.store, BuildRequest(context="", dockerfile_text=texts[number], no_cache=True), lambda e: None, builder)
+        images[number] = await build(
+            site.store, BuildRequest(context="", dockerfile_text=texts[number], no_cache=True), lambda e: None, builder
+        )
 
     async def everything() -> None:
         async with anyio.create_task_group() as group:
@@ -351,3 +359,48 @@ def test_garbage_collection_keeps_what_the_cache_needs(site: Site) -> None:
     assert Builder(site.store).cache.prune() > 0
     site.store.gc()
     assert len(site.store.content.all()) == 1
+
+
+def test_the_cache_travels(site: Site, tmp_path: Path) -> None:
+    site.write(a="1")
+    text = "FROM busybox AS tools\nRUN echo tool > /tool\nFROM busybox\nCOPY a /a\nCOPY --from=tools /tool /\nRUN true\n"
+    site.build(text, cache_to=(f"type=local,dest={tmp_path}/cache",))
+    (tmp_path / "elsewhere").mkdir()
+    other = Site(tmp_path / "elsewhere")
+    other.write(a="1")
+    image = other.build(text, cache_from=(f"type=local,src={tmp_path}/cache",))
+    assert set(other.steps().values()) == {"CACHED"}
+    assert other.text(image, "/tool") == "tool\n"
+    assert {s.references for s in other.store.list()} == {("built:latest",), ("busybox:latest",)}
+    other.build(text, cache_from=("type=local,src=/nowhere",))
+    with pytest.raises(BuildError, match="not supported"):
+        site.build(text, cache_to=("type=gha",))
+
+
+def test_keys_travel_inside_an_image(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.images.pull.pull", _refuse)
+    text = "FROM busybox\nRUN echo x > /x\n"
+    site.build(text, references=("app:1",), cache_to=("type=inline",))
+    with open(tmp_path / "app.tar", "wb") as file:
+        site.store.save(["app:1"], file)
+    (tmp_path / "elsewhere").mkdir()
+    other = Site(tmp_path / "elsewhere")
+    with open(tmp_path / "app.tar", "rb") as file:
+        other.store.load(file)
+    other.build(text, cache_from=("app:1",))
+    assert other.steps()["[2/2] RUN echo x > /x"] == "CACHED"
+
+
+def test_oci_layouts_are_contexts(site: Site, tmp_path: Path) -> None:
+    import tarfile as tar_files
+
+    site.build("FROM busybox\nRUN echo base > /b\n", references=("mybase:1",))
+    with open(tmp_path / "layout.tar", "wb") as file:
+        site.store.save(["mybase:1"], file, format="oci")
+    (tmp_path / "layout").mkdir()
+    with tar_files.open(tmp_path / "layout.tar") as tar:
+        tar.extractall(tmp_path / "layout")
+    site.store.remove("mybase:1")
+    layout = f"oci-layout://{tmp_path}/layout"
+    image = site.build("FROM base\nCOPY --from=base /b /c\n", contexts={"base": layout})
+    assert site.text(image, "/c") == "base\n"

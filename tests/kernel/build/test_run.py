@@ -48,7 +48,7 @@ def test_a_command_sees_environment_user_directory_and_defaults(site: Site) -> N
 def test_here_documents(site: Site) -> None:
     image = site.build(
         "FROM busybox\nENV N=name\nRUN <<EOF\nset -e\necho one $N > /one\nEOF\nRUN <<-'X' sh -s arg\n\techo \"$1\" > /two\n\tX\n"
-        "RUN <<E\n#!/bin/busybox sh\necho $0 > /three\nE\nCOPY --chmod=750 <<A <<\"B\" /d/\nval $N\nA\nraw $N\nB\n"
+        'RUN <<E\n#!/bin/busybox sh\necho $0 > /three\nE\nCOPY --chmod=750 <<A <<"B" /d/\nval $N\nA\nraw $N\nB\n'
     )
     assert (site.text(image, "/one"), site.text(image, "/two"), site.text(image, "/three")) == ("one name\n", "arg\n", "/dev/pipes/E\n")
     assert (site.text(image, "/d/A"), site.text(image, "/d/B")) == ("val name\n", "raw $N\n")

@@ -41,7 +41,10 @@ def test_forms_of_commands() -> None:
 def test_escape_directive_changes_continuations() -> None:
     source = parse("# escape=`\nFROM a\nRUN one `\n  two\n")
     assert source.escape == "`" and source.instructions[1].args == ("one   two",)
-    assert directives(("# syntax=docker/dockerfile:1", "# check=skip=all", "FROM x")) == {"syntax": "docker/dockerfile:1", "check": "skip=all"}
+    assert directives(("# syntax=docker/dockerfile:1", "# check=skip=all", "FROM x")) == {
+        "syntax": "docker/dockerfile:1",
+        "check": "skip=all",
+    }
 
 
 def test_copy_flags_and_heredocs() -> None:
@@ -49,7 +52,7 @@ def test_copy_flags_and_heredocs() -> None:
     assert isinstance(copy, Copy)
     assert (copy.origin, copy.chown, copy.chmod, copy.link, copy.parents, copy.exclude) == ("b", "1:2", "644", True, True, ("*.o", "x"))
     assert copy.target == "/d/"
-    inline = only("COPY <<A <<\"B\" f /x/\none\nA\ntwo $V\nB\n")
+    inline = only('COPY <<A <<"B" f /x/\none\nA\ntwo $V\nB\n')
     assert isinstance(inline, Copy)
     assert inline.sources == ("f",)
     assert [(h.name, h.content, h.expand) for h in inline.heredocs] == [("A", "one\n", True), ("B", "two $V\n", False)]

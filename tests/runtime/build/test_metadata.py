@@ -116,7 +116,15 @@ def test_nonsense_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("old", "path", "expected"),
-    [("/", "a", "/a"), ("/a", "b/../c", "/a/c"), ("/a", "/b/", "/b/"), ("/a", "..", "/"), ("/a", "../../..", "/"), ("", "x", "/x"), ("/a/", "b", "/a/b")],
+    [
+        ("/", "a", "/a"),
+        ("/a", "b/../c", "/a/c"),
+        ("/a", "/b/", "/b/"),
+        ("/a", "..", "/"),
+        ("/a", "../../..", "/"),
+        ("", "x", "/x"),
+        ("/a/", "b", "/a/b"),
+    ],
 )
 def test_working_directories(old: str, path: str, expected: str) -> None:
     state = StageState(layers=(), key="", draft=start().draft.with_(WorkingDir=old or None), variables={})
