@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from compose import graph
 from compose.convert import names
+from compose.convert.networks import DEFAULT_BRIDGE
 from compose.intent import Down
 from compose.model import Project
 from compose.plan import Plan, RemoveImage, RemoveNetwork, RemoveVolume, RunProvider
@@ -102,16 +103,18 @@ def _networks(
     external = {n.name for n in project.networks.values() if n.external}
     for name, state in snapshot.networks.items():
         ours = state.spec.labels.get(names.PROJECT) == project.name and name not in external
-        if (ours and (not intent.services or name in used)) or _last_on_default_bridge(snapshot, name, removed):
+        if (ours and (not intent.services or name in used)) or _last_on_default_bridge(project, snapshot, name, removed):
             users = [c for c in snapshot.containers if c.spec.id in removed and any(e.network == name for e in c.spec.endpoints)]
             after = [s for s in gone if s.endswith(".remove")] if users else ()
             cause = "down" if ours else "nobody is on it any more"
             plan.add(f"net:{name}.remove", RemoveNetwork(name=name), after=after, cause=cause, resource=f"Network {name}", words=_REMOVING)
 
 
-def _last_on_default_bridge(snapshot: Snapshot, name: str, removed: set[str]) -> bool:
+def _last_on_default_bridge(project: Project, snapshot: Snapshot, name: str, removed: set[str]) -> bool:
+    """Whether this is the bridge all projects share, and nobody is left on it but what goes now; empty, its users' projects take it along."""
     state = snapshot.networks[name]
-    return name == "bridge" and not state.spec.project and bool(state.leases) and removed.issuperset(state.leases.values())
+    concerned = bool(state.leases) or any(s.network_mode == "bridge" for s in project.services.values())
+    return name == DEFAULT_BRIDGE and not state.spec.project and concerned and removed.issuperset(state.leases.values())
 
 
 def _volumes(project: Project, snapshot: Snapshot, plan: Draft, gone: tuple[str, ...]) -> None:

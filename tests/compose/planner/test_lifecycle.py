@@ -262,6 +262,9 @@ def test_the_shared_bridge_goes_with_its_last_user() -> None:
     of = project(service("web", network_mode="bridge"))
     carry_out(there, of, Up())
     assert set(there.networks) == {"bridge"}
+    carry_out(there, project(service("other")), Down(services=("other",)))
+    assert set(there.networks) == {"bridge"}
+    carry_out(there, of, Rm(stop=True))
     carry_out(there, of, Down())
     assert there.networks == {}
 
