@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from compose.cli import listing, output, project, times
+from compose.cli import listing, naming, output, project, times
 from compose.cli.following import Following, label
 from compose.cli.group import Command
 from compose.cli.lines import Line, LinePrinter
@@ -55,10 +55,11 @@ def logs(
     _print(printer, stopped, first, last, lines)
     if follow:
         ids = {s.spec.id for s in states}
+        silent = frozenset() if services else _silent(options)
         following = Following(
             project=project.name(options),
             printer=printer,
-            chosen=lambda s: _wanted(s, services, index, ids),
+            chosen=lambda s: listing.service(s) not in silent and _wanted(s, services, index, ids),
             since=first,
             until=last,
         )
@@ -71,12 +72,15 @@ def _chosen(options: GlobalOptions, services: Sequence[str], index: int) -> list
         states = [s for s in states if listing.number(s) == index]
         if not states:
             raise UsageError(f'service "{", ".join(services)}" has no container #{index}')
-    return [s for s in states if services or not _silent(s)]
+    silent = frozenset() if services else _silent(options)
+    return [s for s in states if listing.service(s) not in silent]
 
 
-def _silent(state: ContainerState) -> bool:
-    """``attach: false`` services are shown only when they are named."""
-    return state.spec.labels.get("com.docker.compose.attach") == "false"
+def _silent(options: GlobalOptions) -> frozenset[str]:
+    """``attach: false`` services are shown only when they are named; the file is loaded when it may hold such."""
+    if not naming.mentions(options, "attach"):
+        return frozenset()
+    return frozenset(n for n, s in project.load(options).services.items() if not s.attach)
 
 
 def _wanted(state: ContainerState, services: Sequence[str], index: int, ids: set[str]) -> bool:

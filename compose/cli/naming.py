@@ -38,6 +38,12 @@ def has_file(options: GlobalOptions) -> bool:
     return bool(options.files or os.environ.get("COMPOSE_FILE") or _found(os.getcwd()) or _DECIDES.search(_text(".env")))
 
 
+def mentions(options: GlobalOptions, key: str) -> bool:
+    """Whether a file of the project may set ``key`` somewhere: when not, nobody needs to load it to know. Files from elsewhere may."""
+    words = re.compile(rf"\b{re.escape(key)}\b|\b(?:include|extends)\b")
+    return any("://" in f or f == "-" or words.search(_text(f)) for f in _files(options))
+
+
 def checked(name: str) -> str:
     """``name``, when it can be a project's. Raises UsageError."""
     if _VALID.fullmatch(name):
