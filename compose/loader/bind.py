@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from compose.loader.bind_service import bool_or_none, service, text, texts
 from compose.loader.bind_service import integer as _integer
@@ -14,6 +15,15 @@ def services(tree: Map, names: set[str]) -> dict[str, Service]:
     """The services in ``names``, sorted."""
     every = tree.get("services")
     return {name: service(name, item) for name in sorted(names) if isinstance(every, Map) and isinstance(item := every.get(name), Map)}
+
+
+def without_missing(services: dict[str, Service]) -> dict[str, Service]:
+    """The same without optional dependencies on services that are off."""
+    for name, item in services.items():
+        if any(other not in services for other in item.depends_on):
+            kept = {other: d for other, d in item.depends_on.items() if other in services or d.required}
+            services[name] = replace(item, depends_on=kept)
+    return services
 
 
 def networks(tree: Map) -> dict[str, Network]:

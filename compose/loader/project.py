@@ -48,7 +48,7 @@ def project(loaded: Loaded) -> Project:
         working_dir=place.directory,
         files=tuple(place.files),
         env_files=tuple(place.env_files),
-        services=bind.services(tree, loaded.on),
+        services=bind.without_missing(bind.services(tree, loaded.on)),
         disabled_services=bind.services(tree, every - loaded.on),
         networks=bind.networks(tree),
         volumes=bind.volumes(tree),
@@ -89,12 +89,13 @@ def _name(place: Place, work: Workspace, options: LoadOptions) -> str:
             for document in read(text, file, work.sources):
                 value = document.tree.get("name")
                 found = str(value) if isinstance(value, (str, int)) else found
+    written = bool(found)
     if found and options.interpolate:
         try:
             found = substitute(found, place.environment.get, work.unset)
         except (InvalidTemplate, MissingVariable) as e:
             raise LoadError(Problem(path="name", message=str(e))) from None
-    name = normalized(found) or directory_name(place)
+    name = normalized(found) if written else directory_name(place)
     if not name:
         hint = "the directory's name has no letters or digits; set name: in the file, or use -p"
         raise LoadError(Problem(path="name", message="project name must not be empty", hint=hint))
@@ -128,7 +129,8 @@ def _select(loaded: Loaded, services: Map, options: LoadOptions) -> None:
     refuse_unknown(services, options.services)
     tree, work = loaded.tree, loaded.work
     on = enabled(services, loaded.profiles, options.services)
-    drop_missing(services, on)
+    if options.services:
+        drop_missing(services, on)
     reading = Reading(work.sources.locate, literal=not options.interpolate)
     if options.consistency:
         consistency.resources(tree, reading)

@@ -252,9 +252,11 @@ class Gpus(Type):
 class External(Type):
     """``external``: a boolean, or the legacy ``{name: …}``, kept as a mapping until the resource takes the name."""
 
+    lenient: bool = False
+
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         if type(value) is Map:
-            return Object("external", (attribute("name", Text()),), lenient=True).read(value, origin, reading)
+            return Object("external", (attribute("name", Text()),), lenient=self.lenient).read(value, origin, reading)
         return Flag().read(value, origin, reading)
 
     def schema(self) -> dict[str, Plain]:

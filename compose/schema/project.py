@@ -68,7 +68,7 @@ def _file_object(name: str, *, content: bool) -> Object:
         attribute("file", Text(), "The file it is in."),
         attribute("environment", Text(), "The variable it is in."),
         *middle,
-        _external,
+        attribute("external", External(lenient=True), "It exists already and is not managed here."),
         attribute("labels", KeyValues(), "Labels."),
         *drivers,
         attribute("template_driver", Text(), "Has no effect."),
