@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 from anyio import to_thread
 
-from runtime import codec
+from runtime import codec, observe
 from runtime.engine import files, records, seeding
 from runtime.errors import Conflict, ImageError
 from runtime.network import ipam
+from runtime.network.elements import Link, Target
 from runtime.spec import ContainerSpec, EndpointSpec, FileMount, ImageConfig, ImageMount, NetworkSpec, VolumeMount, VolumeSpec
 from runtime.store import Paths, read_file
 
@@ -71,7 +72,33 @@ async def publish(where: Paths, network: Network, spec: ContainerSpec) -> None:
     chosen = ipam.gateway_endpoint(endpoints(where, spec), 4) or ipam.gateway_endpoint(endpoints(where, spec), 6) if spec.ports else None
     if chosen is not None:
         endpoint, recorded = chosen
-        await (await network()).publish(spec.id, spec.ports, (endpoint.ipv4, endpoint.ipv6, recorded.bridge))
+        target = Target(endpoint.ipv4, endpoint.ipv6, recorded.bridge, recorded.host_binding_ipv4)
+        await (await network()).publish(spec.id, spec.ports, target)
+
+
+async def allow_links(where: Paths, network: Network, spec: ContainerSpec) -> None:
+    """On networks whose containers may not talk (enable_icc=false), let this one reach the exposed ports of those it links to."""
+    closed = {n.name: e for e, n in endpoints(where, spec) if not n.icc} if spec.links else {}
+    if closed:
+        await (await network()).allow(
+            spec.id, [rule for name in {k.container for k in spec.links} for rule in _openings(where, closed, name)]
+        )
+
+
+def _openings(where: Paths, sources: Mapping[str, EndpointSpec], name: str) -> list[Link]:
+    target = observe.find(name, where=where)
+    if target is None:
+        return []
+    ports = [p.partition("/") for p in (*target.spec.expose, *target.image.exposed_ports)]
+    return [
+        Link(source, destination, protocol or "tcp", int(port))
+        for endpoint in target.spec.endpoints
+        if endpoint.network in sources
+        for source, destination in ((sources[endpoint.network].ipv4, endpoint.ipv4), (sources[endpoint.network].ipv6, endpoint.ipv6))
+        if source and destination
+        for port, _, protocol in ports
+        if port.isdigit()
+    ]
 
 
 async def unpublish(network: Network, spec: ContainerSpec) -> None:

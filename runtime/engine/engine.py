@@ -66,21 +66,24 @@ class Engine:
         """Remove record, bridge and rules. A network still in use is left, with a warning."""
         try:
             network = records.network(self.where, name)
-            records.forget_network(self.where, name)
+            records.refuse_used_network(self.where, name)
         except NotFound:
             return
         except InUse:
             self.report(Progress(resource=f"Network {name}", text="Resource is still in use", warning=True))
             return
         await (await self.networker()).remove_network(network)
+        records.forget_network(self.where, name)
 
     async def connect_container(self, container: str, endpoint: EndpointSpec) -> None:
         """Give a container, running or not, one more interface."""
         await containers.connect(self.where, await self.networker(), container, endpoint)
+        await supervision.refresh(self.where, container)
 
     async def disconnect_container(self, container: str, network: str) -> None:
         """Take a container's interface on a network away."""
         await containers.disconnect(self.where, await self.networker(), container, network)
+        await supervision.refresh(self.where, container)
 
     async def create_volume(self, volume: VolumeSpec) -> None:
         """Make the volume's directory and record."""
@@ -104,6 +107,7 @@ class Engine:
         """Publish ports and start the process. Raises LaunchError (125, 126, 127) when it cannot be executed."""
         spec = records.spec(self.where, container)
         await containers.attach(self.where, self.networker, spec)
+        await containers.allow_links(self.where, self.networker, spec)
         await containers.publish(self.where, self.networker, spec)
         try:
             await self._call(spec.project, "start", id=container)
@@ -154,8 +158,9 @@ class Engine:
         await containers.remove(self.where, self.networker, spec, volumes=volumes)
 
     async def rename_container(self, container: str, name: str) -> None:
-        """Give a container another name; its DNS name follows at its next start."""
+        """Give a container another name, in DNS too."""
         await to_thread.run_sync(containers.rename, self.where, container, name)
+        await supervision.refresh(self.where, container)
 
     async def await_container(
         self, container: str, name: str, condition: str, required: bool = True, timeout: float | None = None, ignore_exit: bool = False

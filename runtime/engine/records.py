@@ -40,14 +40,18 @@ def network(where: Paths, name: str) -> NetworkSpec:
     return codec.loads(NetworkSpec, text)
 
 
+def refuse_used_network(where: Paths, name: str) -> None:
+    """Raise InUse while a container has an address on the network."""
+    leases = f"{where.networks}/{name}/leases"
+    users = sorted({(read_file(f"{leases}/{a}") or b"").decode() for a in entries(leases)})
+    if users:
+        raise InUse(f"network {name} has active endpoints: {', '.join(u[:12] for u in users)}")
+
+
 def forget_network(where: Paths, name: str) -> None:
-    """Delete the network's record. Raises InUse while a container has an address on it."""
-    directory = f"{where.networks}/{name}"
+    """Delete the network's record; already gone is success."""
     with locked(f"{where.networks}/.lock"):
-        users = sorted({(read_file(f"{directory}/leases/{a}") or b"").decode() for a in entries(f"{directory}/leases")})
-        if users:
-            raise InUse(f"network {name} has active endpoints: {', '.join(u[:12] for u in users)}")
-        shutil.rmtree(directory, ignore_errors=True)
+        _delete_aside(f"{where.networks}/{name}", f"{where.networks}/.removing-{name}")
 
 
 def claim_addresses(where: Paths, network_name: str, addresses: Iterable[str | None], owner: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 
 from runtime import observe
+from runtime.engine import records
 from runtime.errors import NotFound, RuntimeFailure
 from runtime.spec import ContainerSpec
 from runtime.state import Status
@@ -62,6 +63,13 @@ async def forget(where: Paths, project: str, container: str) -> None:
             await call(where, project, "remove", id=container)
         except NotFound:
             return
+
+
+async def refresh(where: Paths, container: str) -> None:
+    """Tell a live supervisor that a container's spec was rewritten."""
+    project = records.locate(where, container)
+    if is_locked(f"{where.project_run(project)}/supervisor.lock"):
+        await call(where, project, "refresh", id=container)
 
 
 async def wait(where: Paths, spec: ContainerSpec, condition: str, timeout: float | None, ignore_exit: bool) -> None:

@@ -137,13 +137,13 @@ def leftovers(pycompose: CommandLine) -> list[str]:
     rules = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False).stdout.splitlines()
     left += [line for line in rules if "pycompose" in line]
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and run.encode() in _environment(entry):
-            left.append(f"process {entry.name}: {(entry / 'cmdline').read_bytes()!r}")
+        if entry.name.isdigit() and b"supervisor" in _command(entry) and run.encode() in _command(entry):
+            left.append(f"process {entry.name}: {_command(entry)!r}")
     return left
 
 
-def _environment(entry: Path) -> bytes:
+def _command(entry: Path) -> bytes:
     try:
-        return (entry / "environ").read_bytes() if b"supervisor" in (entry / "cmdline").read_bytes() else b""
+        return (entry / "cmdline").read_bytes()
     except OSError:
         return b""

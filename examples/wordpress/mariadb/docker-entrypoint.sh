@@ -30,11 +30,15 @@ setup() {
     root_password=$(head -c 24 /dev/urandom | base64)
     echo "generated root password: $root_password"
   fi
+  # The health check logs in as a user that may do nothing else; its password lies beside the data.
+  local health_password
+  health_password=$(head -c 24 /dev/urandom | base64)
   echo "initialising the data directory"
   mariadb-install-db --user=mysql --datadir="$datadir" --skip-test-db --auth-root-authentication-method=normal >/dev/null
   # The temporary server listens on its socket only, so nobody sees it half set up.
   mariadbd --user=mysql --datadir="$datadir" --skip-networking --socket=/run/mysqld/setup.sock &
   local server=$!
+  (umask 077; printf '[client]\nuser=healthcheck\npassword="%s"\nprotocol=tcp\nhost=127.0.0.1\nconnect-timeout=3\n' "$health_password" > "$datadir/.healthcheck.cnf")
   for _ in $(seq 300); do
     mariadb-admin --socket=/run/mysqld/setup.sock ping >/dev/null 2>&1 && break
     kill -0 "$server" || exit 1
@@ -47,7 +51,7 @@ setup() {
       echo "CREATE USER $(sql_quote "$user")@'%' IDENTIFIED BY $(sql_quote "$password");"
       if [ -n "$database" ]; then echo "GRANT ALL ON \`${database//\`/\`\`}\`.* TO $(sql_quote "$user")@'%';"; fi
     fi
-    echo "CREATE USER IF NOT EXISTS 'healthcheck'@'localhost' IDENTIFIED VIA unix_socket OR mysql_native_password;"
+    for host in localhost 127.0.0.1 ::1; do echo "CREATE USER 'healthcheck'@'$host' IDENTIFIED BY $(sql_quote "$health_password");"; done
     if [ -n "$root_password" ]; then
       echo "CREATE USER 'root'@'%' IDENTIFIED BY $(sql_quote "$root_password");"
       echo "GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;"
