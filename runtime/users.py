@@ -41,6 +41,8 @@ def identify(user: str, group_add: Sequence[str], passwd: str, group: str) -> Id
     account = _find_account(name, passwd)
     if account is None:
         account = _Account("", _number(name, "user", "passwd"), 0, "/")
+    if not (account.uid <= _LARGEST and account.gid <= _LARGEST):
+        raise LaunchError("user", f"uids and gids must be in range 0-{_LARGEST}: {name}", exit_code=126)
     gid = _group(group_name, group) if group_name else account.gid
     own = [] if group_name else _memberships(account.name, group)
     added = [_group(g, group) for g in group_add]

@@ -317,22 +317,22 @@ def test_many_layers_the_older_way(host, busybox_layer):
     layers = [busybox_layer]
     for number in range(130):
         layers.append(make_layer(f"{host.directory}/a,b:c\\d/{number:03d}", {f"n/{number}": f"{number}\n"}))
-    os.makedirs(f"{host.directory}/point")
+    os.makedirs(f"{host.directory}/point/upper")
+    os.makedirs(f"{host.directory}/point/work")
     script = (
         "import os, sys\n"
         "from runtime.native import syscalls\n"
-        "from runtime.overlayfs import _by_links\n"
+        "from runtime.overlayfs import _by_descriptors\n"
         "syscalls.unshare(syscalls.CLONE_NEWNS)\n"
         "syscalls.mount('none', '/', '', syscalls.MS_REC | syscalls.MS_PRIVATE)\n"
         "place = sys.argv[1]\n"
-        "for name in ('up', 'wo'): os.makedirs(f'{place}/{name}')\n"
-        "_by_links(sys.argv[2:], f'{place}/up', f'{place}/wo', f'{place}/point')\n"
+        "_by_descriptors(sys.argv[2:], f'{place}/point/upper', f'{place}/point/work', f'{place}/point')\n"
         "print(len(os.listdir(f'{place}/point/n')), os.path.exists(f'{place}/point/bin/sh'))\n"
         "open(f'{place}/point/w', 'w').close()\n"
     )
     done = subprocess.run([sys.executable, "-c", script, host.directory, *layers], capture_output=True, text=True, check=False)
     assert done.stdout == "130 True\n", done.stderr
-    assert os.path.exists(f"{host.directory}/up/w")
+    assert os.path.exists(f"{host.directory}/point/upper/w")
 
 
 HOSTILE = {
