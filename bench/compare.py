@@ -133,7 +133,7 @@ def main() -> None:
     parser.add_argument("--pycompose", default=shutil.which("pycompose") or "pycompose")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="pycompose-bench-") as ours:
-        sides = [Side("pycompose", [options.pycompose], Path(ours), ours, ("runtime/supervisor", "runtime.supervisor"))]
+        sides = [Side("pycompose", [options.pycompose], Path(ours), ours, ("runtime/supervisor", "pycompose supervisor", "pycompose keeper"))]
         reference = os.environ.get("PYCOMPOSE_REFERENCE")
         if reference:
             host, _, seen = os.environ.get("PYCOMPOSE_REFERENCE_DIRECTORY", ours).partition(":")

@@ -156,6 +156,7 @@ class Engine:
             await self._call(spec.project, "stop", id=container, timeout=0)
         await supervision.forget(self.where, spec.project, container)
         await containers.remove(self.where, self.networker, spec, volumes=volumes)
+        await supervision.dismiss_if_empty(self.where, spec.project)
 
     async def rename_container(self, container: str, name: str) -> None:
         """Give a container another name, in DNS too."""

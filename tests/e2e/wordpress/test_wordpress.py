@@ -107,7 +107,8 @@ def publish_by_form(browser: webdriver.Chrome, wait: WebDriverWait[webdriver.Chr
         )
     )
     browser.execute_script(
-        "wp.data.dispatch('core/editor').editPost({title: arguments[0], content: arguments[1], status: 'publish'}); wp.data.dispatch('core/editor').savePost();",
+        "const editor = wp.data.dispatch('core/editor');"
+        "editor.editPost({title: arguments[0], content: arguments[1], status: 'publish'}); editor.savePost();",
         title,
         text,
     )
