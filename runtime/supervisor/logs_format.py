@@ -1,8 +1,8 @@
 """How logs lie on disk: generations of raw output with an index of arrivals. In the worker, and in whoever reads logs.
 
 ``logs/stdout.<generation>`` and ``logs/stderr.<generation>`` hold what the container wrote, byte for byte; ``logs/index.<generation>`` holds one
-record of 24 bytes per arrival: when (ns since the epoch), from which offset, how many bytes, of which stream. Raw bytes are what splice(2)
-can move without ever holding them in a process that may be killed.
+record of 24 bytes per arrival: when (ns since the epoch), from which offset, how many bytes, of which stream, and whether it begins within a
+line that the generation before began (CUT). Raw bytes are what splice(2) can move without ever holding them in a process that may be killed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from runtime.errors import RuntimeFailure
 from runtime.spec import LogSpec
 from runtime.store import entries
 
-RECORD = struct.Struct("<QQIB3x")
+RECORD = struct.Struct("<QQIBB2x")
+CUT = 1
 STREAMS = ("stdout", "stderr")
 DEFAULT_SIZE = 10_000_000
 DEFAULT_FILES = 3

@@ -10,7 +10,7 @@ import os
 from collections import deque
 from collections.abc import Iterator
 
-from runtime.supervisor.logs_format import RECORD, STREAMS, LogLine, file_path, generations
+from runtime.supervisor.logs_format import CUT, RECORD, STREAMS, LogLine, file_path, generations
 
 LONGEST_PIECE = 1 << 16  # a line longer than this comes in partial pieces
 _WINDOW = 1 << 18
@@ -18,7 +18,7 @@ _RECORDS = 4096
 _BACKWARD = 256
 _LOOK_BACK = 1 << 16
 
-Record = tuple[int, int, int, int]  # time, offset, length, stream
+Record = tuple[int, int, int, int, int]  # time, offset, length, stream, flags
 
 
 def read(directory: str, *, since: int = 0, until: int | None = None, tail: int | None = None) -> Iterator[LogLine]:
@@ -93,6 +93,8 @@ class LogReader:
         self._generation: _Generation | None = None
         self._next = 0
         self._pending: list[tuple[int, bytes]] = [(0, b""), (0, b"")]
+        self._jumped = True  # whether the place was not reached by reading the generation before
+        self._skipping = [False, False]
 
     def close(self) -> None:
         """Give the descriptors back; the place is kept only as long as its generation is."""
@@ -107,7 +109,10 @@ class LogReader:
             yield from self._generation_lines(generation)
             if not newer:
                 return
-            self._enter(newer[0])
+            following = newer[0] == generation.number + 1
+            self._jumped = not (self._enter(newer[0]) and following)
+            if self._jumped:
+                self._pending = [(0, b""), (0, b"")]
 
     def rest(self) -> Iterator[LogLine]:
         """What the streams hold after their last newline, forgetting it; for when nothing more will come."""
@@ -134,7 +139,7 @@ class LogReader:
         """Go back over records until ``wanted`` newlines lie ahead, or to the generation's beginning; how many are still wanted."""
         while self._next and wanted > 0:
             first = max(self._next - _BACKWARD, 0)
-            for _, offset, length, stream in reversed(generation.records(first, self._next - first)):
+            for _, offset, length, stream, _ in reversed(generation.records(first, self._next - first)):
                 self._next -= 1
                 wanted -= generation.exactly(stream, offset, length).count(b"\n")
                 if wanted <= 0:
@@ -175,7 +180,7 @@ class LogReader:
         position = self._next
         while position:
             first = max(position - _RECORDS, 0)
-            for _, offset, length, of in reversed(generation.records(first, position - first)):
+            for _, offset, length, of, _ in reversed(generation.records(first, position - first)):
                 if of == stream:
                     return offset + length
             position = first
@@ -199,9 +204,20 @@ class LogReader:
 
     def _generation_lines(self, generation: _Generation) -> Iterator[LogLine]:
         while records := generation.records(self._next, _RECORDS):
-            for when, offset, length, stream in records:
+            for when, offset, length, stream, flags in records:
                 self._next += 1
-                yield from self._split(when, stream, generation.bytes_at(stream, offset, length))
+                data = generation.bytes_at(stream, offset, length)
+                if flags & CUT and self._jumped:
+                    self._skipping[stream] = True
+                yield from self._split(when, stream, self._skip(stream, data))
+
+    def _skip(self, stream: int, data: bytes) -> bytes:
+        """What is left of ``data`` behind the rest of a line whose beginning is gone."""
+        if not self._skipping[stream]:
+            return data
+        _, newline, rest = data.partition(b"\n")
+        self._skipping[stream] = not newline
+        return rest
 
     def _split(self, when: int, stream: int, data: bytes) -> Iterator[LogLine]:
         name = STREAMS[stream]

@@ -10,7 +10,7 @@ import os
 import time
 
 from runtime.store import remove_file
-from runtime.supervisor.logs_format import RECORD, STREAMS, Rotation, file_path, generations
+from runtime.supervisor.logs_format import CUT, RECORD, STREAMS, Rotation, file_path, generations
 
 CHUNK = 1 << 16  # at most this much per stream and turn: a flood must not starve the others
 _POSTPONED = 4  # a generation may grow by a quarter more while it waits for a line to end
@@ -25,6 +25,7 @@ class LogWriter:
         self.rotation = rotation
         self.ends = [0, 0]
         self._marked = [0, 0]  # how far the index knows of each stream
+        self._cut = [0, 0]
         self._data = [-1, -1]
         self._indexed = 0
         found = generations(directory)
@@ -57,8 +58,9 @@ class LogWriter:
         """Begin a new generation when this one is full, at a line's end where possible, and delete what is too old."""
         used = sum(self.ends) + self._indexed
         limit = self.rotation.size
-        if not limit or used < limit or (used < limit + limit // _POSTPONED and not self._ends_whole()):
+        if not limit or used < limit or (used < limit + limit // _POSTPONED and not all(map(self._ends_whole, range(len(STREAMS))))):
             return
+        self._cut = [0 if self._ends_whole(stream) else CUT for stream in range(len(STREAMS))]
         self.close()
         self.generation += 1
         self.ends, self._marked, self._indexed = [0, 0], [0, 0], 0
@@ -76,14 +78,17 @@ class LogWriter:
         length = self.ends[stream] - self._marked[stream]
         if not length:
             return
-        if os.write(self._index, RECORD.pack(when, self._marked[stream], length, stream)) != RECORD.size:
+        if os.write(self._index, RECORD.pack(when, self._marked[stream], length, stream, self._cut[stream])) != RECORD.size:
             os.ftruncate(self._index, self._indexed)
             return
-        self._marked[stream] = self.ends[stream]
+        self._marked[stream], self._cut[stream] = self.ends[stream], 0
         self._indexed += RECORD.size
 
-    def _ends_whole(self) -> bool:
-        return all(end == 0 or os.pread(self._data_file(s), 1, end - 1) == b"\n" for s, end in enumerate(self.ends))
+    def _ends_whole(self, stream: int) -> bool:
+        """Whether a stream ends with a line's end, or is where the generation before was cut."""
+        if not self.ends[stream]:
+            return not self._cut[stream]
+        return os.pread(self._data_file(stream), 1, self.ends[stream] - 1) == b"\n"
 
     def _open_index(self) -> int:
         path = file_path(self.directory, "index", self.generation)
@@ -117,7 +122,7 @@ class LogWriter:
             start = max(position - 4096 * RECORD.size, 0)
             block = os.pread(self._index, position - start, start)
             for at in range(len(block) - RECORD.size, -1, -RECORD.size):
-                _, offset, length, of = RECORD.unpack_from(block, at)
+                _, offset, length, of, _ = RECORD.unpack_from(block, at)
                 if of == stream:
                     return int(offset + length)
             position = start

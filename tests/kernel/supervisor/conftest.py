@@ -149,8 +149,9 @@ class Lab:
         """Guard, keeper and worker, once there are all three."""
 
         def found() -> tuple[int, int, int] | None:
-            roles = {Path(f"/proc/{pid}/comm").read_text().strip(): pid for pid in self.processes()}
-            return (roles["guard"], roles["keeper"], roles["supervisor"]) if len(roles) == len(self.processes()) == 3 else None
+            named = [(Path(f"/proc/{pid}/comm").read_text().strip(), pid) for pid in self.processes()]
+            roles = dict(named)  # a child on its way to becoming a probe or a container still looks like its parent
+            return (roles["guard"], roles["keeper"], roles["supervisor"]) if len(roles) == len(named) == 3 else None
 
         def attempt() -> tuple[int, int, int] | None:
             try:
