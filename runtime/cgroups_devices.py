@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import struct
 from collections.abc import Sequence
 
 from runtime.errors import KernelError, LaunchError
-from runtime.native import syscalls as sys
+from runtime.native.bpf import prog_attach, prog_load
 
-_PROG_LOAD, _PROG_ATTACH = 5, 8
 _TYPE_CGROUP_DEVICE, _ATTACH_CGROUP_DEVICE, _ALLOW_MULTI = 15, 6, 2
 _ACCESS = {"m": 1, "r": 2, "w": 4}
 _TYPES = {"b": 1, "c": 2}
@@ -42,37 +40,30 @@ def _rule(rule: str) -> list[bytes]:
     kind, _, rest = rule.partition(" ")
     numbers, _, permissions = rest.partition(" ")
     major, _, minor = numbers.partition(":")
-    tests: list[tuple[int, int, int]] = []
-    if kind != "a":
-        tests.append((2, 0, _TYPES[kind]))
-    tests += [(4, 0, int(major))] if major not in ("*", "") else []
-    tests += [(5, 0, int(minor))] if minor not in ("*", "") else []
-    mask = sum(_ACCESS[p] for p in set(permissions.strip() or "rwm"))
-    access = [] if mask == 7 else [(_MOVE_REGISTER, 1, 3), (_AND, 1, mask)]
+    tests = [] if kind == "a" else [(2, _TYPES[kind])]
+    tests += [(4, int(major))] if major not in ("*", "") else []
+    tests += [(5, int(minor))] if minor not in ("*", "") else []
+    tail = [*_access(sum(_ACCESS[p] for p in set(permissions.strip() or "rwm"))), _instruction(_MOVE, 0, value=1), _instruction(_EXIT)]
     # Every test jumps over what is left of this rule when it fails.
-    left = len(tests) + (3 if access else 0) + 2
-    body = []
-    for register, _, value in tests:
-        left -= 1
-        body.append(_instruction(_JUMP_NOT_EQUAL, register, offset=left, value=value))
-    if access:
-        body += [_instruction(_MOVE_REGISTER, 1, 3), _instruction(_AND, 1, value=mask)]
-        body.append(_instruction(_JUMP_NOT_EQUAL_REGISTER, 1, 3, offset=2))
-    return [*body, _instruction(_MOVE, 0, value=1), _instruction(_EXIT)]
+    left = [len(tail) + len(tests) - 1 - i for i in range(len(tests))]
+    return [*(_instruction(_JUMP_NOT_EQUAL, r, offset=o, value=v) for (r, v), o in zip(tests, left, strict=True)), *tail]
+
+
+def _access(mask: int) -> list[bytes]:
+    """Go on only when everything asked for (r3) is in ``mask``; else jump over the two instructions that allow."""
+    if mask == 7:
+        return []
+    narrowed = [_instruction(_MOVE_REGISTER, 1, 3), _instruction(_AND, 1, value=mask)]
+    return [*narrowed, _instruction(_JUMP_NOT_EQUAL_REGISTER, 1, 3, offset=2)]
 
 
 def attach(directory: str, rules: Sequence[str]) -> None:
     """Load the program and attach it to the cgroup ``directory``; it lives as long as the cgroup. Raises LaunchError when the kernel cannot."""
-    code, license_text = ctypes.create_string_buffer(program(rules)), ctypes.create_string_buffer(b"Apache-2.0")
-    count = (len(code) - 1) // 8
-    load = struct.pack(
-        "=IIQQIIQII16s", _TYPE_CGROUP_DEVICE, count, ctypes.addressof(code), ctypes.addressof(license_text), 0, 0, 0, 0, 0, b"devices"
-    )
     cgroup = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        loaded = sys.bpf(_PROG_LOAD, load)
+        loaded = prog_load(_TYPE_CGROUP_DEVICE, program(rules), b"Apache-2.0", b"devices")
         try:
-            sys.bpf(_PROG_ATTACH, struct.pack("=IIII", cgroup, loaded, _ATTACH_CGROUP_DEVICE, _ALLOW_MULTI))
+            prog_attach(cgroup, loaded, _ATTACH_CGROUP_DEVICE, _ALLOW_MULTI)
         finally:
             os.close(loaded)
     except KernelError as error:

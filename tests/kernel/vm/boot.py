@@ -17,11 +17,48 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-MODULES = ("virtio_pci", "virtio_blk", "overlay", "veth", "bridge", "br_netfilter", "nf_tables", "nft_chain_nat", "nft_masq", "nft_nat", "nft_ct")
+MODULES = (
+    "virtio_pci",
+    "virtio_blk",
+    "overlay",
+    "veth",
+    "bridge",
+    "br_netfilter",
+    "nf_tables",
+    "nft_chain_nat",
+    "nft_masq",
+    "nft_nat",
+    "nft_ct",
+)
 MORE_MODULES = ("nft_fib_inet", "nft_reject_inet", "nft_redir", "nft_hash", "nft_compat", "nft_log", "ipv6", "tun", "fuse", "virtio_rng")
 PROGRAMS = ("ip", "nft", "mount", "umount", "ldconfig")
-PACKAGES = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pytest_timeout.py", "py.py", "click", "anyio", "idna", "networkx", "pyroute2", "yaml", "urllib3")
-MORE_PACKAGES = ("sniffio", "typing_extensions.py", "e2b_dockerfile_utils", "backports", "pygments", "_yaml", "attr", "attrs", "sortedcontainers")
+PACKAGES = (
+    "pytest",
+    "_pytest",
+    "pluggy",
+    "iniconfig",
+    "packaging",
+    "pytest_timeout.py",
+    "py.py",
+    "click",
+    "anyio",
+    "idna",
+    "networkx",
+    "yaml",
+)
+MORE_PACKAGES = (
+    "pyroute2",
+    "urllib3",
+    "sniffio",
+    "typing_extensions.py",
+    "e2b_dockerfile_utils",
+    "backports",
+    "pygments",
+    "_yaml",
+    "attr",
+    "attrs",
+    "sortedcontainers",
+)
 
 INIT = """#!/bin/busybox sh
 /bin/busybox mkdir -p /proc /sys /dev /new

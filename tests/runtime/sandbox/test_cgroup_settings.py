@@ -60,7 +60,9 @@ def test_pids():
 
 
 def test_block_devices():
-    limits = Resources(blkio_weight=500, device_read_bps=(DeviceRate(path="/dev/x", rate=1024),), device_write_iops=(DeviceRate(path="/dev/x", rate=7),))
+    limits = Resources(
+        blkio_weight=500, device_read_bps=(DeviceRate(path="/dev/x", rate=1024),), device_write_iops=(DeviceRate(path="/dev/x", rate=7),)
+    )
     one, two = written(settings_v1(limits, lambda path: "8:0")), [s.value for s in settings_v2(limits, lambda path: "8:0")]
     assert one == {"blkio.weight": "500", "blkio.throttle.read_bps_device": "8:0 1024", "blkio.throttle.write_iops_device": "8:0 7"}
     assert two == ["4950", "8:0 rbps=1024", "8:0 wiops=7"]

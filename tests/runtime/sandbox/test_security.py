@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import struct
 
@@ -121,12 +122,18 @@ def interpret(program: bytes, number: int, architecture: int = X86_64, arguments
                 raise AssertionError(f"instruction {operation:#x}")
 
 
+def profile() -> str:
+    path = f"{os.path.dirname(security.__file__)}/profiles/seccomp.json"
+    with open(path) as file:
+        return file.read()
+
+
 def numbers() -> dict[str, int]:
     """System call numbers of x86_64, from this machine's headers or, without them, from libseccomp."""
     import ctypes
 
     library = ctypes.CDLL("libseccomp.so.2")
-    names = set(re.findall(r'"([a-z0-9_]+)"', open("runtime/profiles/seccomp.json").read())) | {"keyctl", "add_key", "kexec_load", "userfaultfd"}
+    names = set(re.findall(r'"([a-z0-9_]+)"', profile())) | {"keyctl", "add_key", "kexec_load", "userfaultfd"}
     found = {n: library.seccomp_syscall_resolve_name_arch(X86_64, n.encode()) for n in names}
     return {n: v for n, v in found.items() if v >= 0}
 
@@ -137,14 +144,16 @@ def default() -> bytes:
 
 
 def test_the_default_profile_allows_what_it_lists(default):
-    rows = json.load(open("runtime/profiles/seccomp.json"))["syscalls"]
+    rows = json.loads(profile())["syscalls"]
     listed = set(rows[0]["names"])
     known = numbers()
     assert len(listed & set(known)) > 280
     assert {n for n in listed & set(known) if interpret(default, known[n]) != ALLOW} == set()
 
 
-@pytest.mark.parametrize("name", ["keyctl", "add_key", "kexec_load", "userfaultfd", "mount", "umount2", "unshare", "setns", "bpf", "reboot", "init_module"])
+@pytest.mark.parametrize(
+    "name", ["keyctl", "add_key", "kexec_load", "userfaultfd", "mount", "umount2", "unshare", "setns", "bpf", "reboot", "init_module"]
+)
 def test_the_default_profile_refuses(default, name):
     assert interpret(default, numbers()[name]) == EPERM
 
@@ -185,13 +194,17 @@ def test_capabilities_open_what_belongs_to_them():
 
 
 def test_a_profile_that_allows_all_but_some():
-    profile = json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"name": "chmod", "action": "SCMP_ACT_ERRNO", "errnoRet": 13, "args": []}]})
+    profile = json.dumps(
+        {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"name": "chmod", "action": "SCMP_ACT_ERRNO", "errnoRet": 13, "args": []}]}
+    )
     program = compile_profile(profile, (), "x86_64")
     assert interpret(program, numbers()["chmod"]) == 0x0005000D
     assert interpret(program, 3000) == ALLOW
 
 
-@pytest.mark.parametrize("text", ["[]", "{", "{}", '{"defaultAction":"X"}', '{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"action":"SCMP_ACT_ALLOW"}]}'])
+@pytest.mark.parametrize(
+    "text", ["[]", "{", "{}", '{"defaultAction":"X"}', '{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"action":"SCMP_ACT_ALLOW"}]}']
+)
 def test_malformed_profiles_are_errors_of_ours(text):
     with pytest.raises(LaunchError, match="seccomp profile"):
         compile_profile(text, ())
