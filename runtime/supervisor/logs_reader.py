@@ -78,11 +78,18 @@ class _Generation:
             self._data[stream] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         return os.pread(self._data[stream], length, offset)
 
-    def before(self, stream: int, offset: int) -> bytes:
-        """The beginning of the line that ``offset`` is in the middle of, as far as it is near."""
+    def before(self, stream: int, offset: int) -> tuple[bytes, bool]:
+        """The beginning of the line that ``offset`` is in the middle of, and whether it is all of it (False: it began in the generation before)."""
         start = max(offset - _LOOK_BACK, 0)
         found = self.exactly(stream, start, offset - start) if offset else b""
-        return found[found.rfind(b"\n") + 1 :]
+        return found[found.rfind(b"\n") + 1 :], start > 0 or b"\n" in found
+
+    def end(self, stream: int) -> int:
+        """The size of a stream's data in bytes."""
+        try:
+            return os.stat(file_path(self._directory, STREAMS[stream], self.number)).st_size
+        except FileNotFoundError:
+            return 0
 
 
 class LogReader:
@@ -172,8 +179,23 @@ class LogReader:
         generation = self._generation
         if generation is None:
             return
+        self._jumped = generation.number - 1 not in generations(self.directory)
         for stream in range(len(STREAMS)):
-            self._pending[stream] = (0, generation.before(stream, self._offset_of(generation, stream)))
+            self._pending[stream] = (0, self._beginning(generation, stream, self._offset_of(generation, stream)))
+
+    def _beginning(self, generation: _Generation, stream: int, offset: int) -> bytes:
+        """The beginning of a stream's line, from the generations before too."""
+        found, whole = generation.before(stream, offset)
+        if whole:
+            return found
+        try:
+            earlier = _Generation(self.directory, generation.number - 1)
+        except FileNotFoundError:
+            return found
+        try:
+            return self._beginning(earlier, stream, earlier.end(stream)) + found
+        finally:
+            earlier.close()
 
     def _offset_of(self, generation: _Generation, stream: int) -> int:
         """Where in a stream the place is: the end of its nearest record before."""
