@@ -18,6 +18,7 @@ from runtime.errors import RuntimeFailure
 from runtime.state import ImageState
 
 _COLUMNS = {"Repository": "REPOSITORY", "Tag": "TAG", "ID": "IMAGE ID", "CreatedSince": "CREATED", "Size": "SIZE"}
+_FILTERS = ("reference", "label", "dangling", "before", "since")
 _DIGESTS = {"Repository": "REPOSITORY", "Tag": "TAG", "Digest": "DIGEST", "ID": "IMAGE ID", "CreatedSince": "CREATED", "Size": "SIZE"}
 
 
@@ -33,6 +34,9 @@ def ls(name: str, everything: bool, quiet: bool, no_trunc: bool, digests: bool, 
     """List images."""
     del everything
     wanted = [*filters, *([f"reference={name}"] if name else [])]
+    for text in wanted:
+        if text.partition("=")[0] not in _FILTERS or "=" not in text:
+            raise UsageError(f"invalid filter {text!r}", hint=f"known are {', '.join(f'{key}=' for key in _FILTERS)}")
     found = [state for state in images.images() if all(_matches(state, text) for text in wanted)]
     pattern = next((text.partition("=")[2] for text in wanted if text.startswith("reference=")), "")
     rows = [row for state in found for row in _rows(state, no_trunc=no_trunc, digests=digests, pattern=pattern)]
@@ -43,21 +47,19 @@ def ls(name: str, everything: bool, quiet: bool, no_trunc: bool, digests: bool, 
 
 
 def _matches(state: ImageState, text: str) -> bool:
-    key, equals, value = text.partition("=")
+    key, _, value = text.partition("=")
     match key:
-        case "reference" if equals:
+        case "reference":
             return any(_name_fits(reference, value) for reference in state.references)
-        case "label" if equals:
+        case "label":
             label, has_value, content = value.partition("=")
             return label in state.config.labels and (not has_value or state.config.labels[label] == content)
-        case "dangling" if equals:
+        case "dangling":
             return (not any("@" not in n for n in state.references)) == (value.lower() in ("true", "1"))
-        case "before" if equals:
+        case "before":
             return state.created_at < images.get(value).created_at
-        case "since" if equals:
-            return state.created_at > images.get(value).created_at
         case _:
-            raise UsageError(f"invalid filter {text!r}", hint="known are reference=, label=, dangling=, before= and since=")
+            return state.created_at > images.get(value).created_at
 
 
 def _name_fits(reference: str, pattern: str) -> bool:

@@ -260,8 +260,9 @@ def test_many_processes_at_once(store: ImageStore, new_store: Stores, scratch: P
         make_image(source, f"image:{seed}", seed=seed)
         with (scratch / f"{seed}.tar").open("wb") as file:
             source.save([f"image:{seed}"], file)
-    body = f"for n in range(4):\n    for i in range(3): store.load(open('{scratch}/%d.tar' % i, 'rb')); store.tag('image:%d' % i, 'mine:%d' % i)\n    store.gc()"
-    body += "\n    store.prune()\n    store.untag('mine:0')"
+    body = "for n in range(4):\n    for i in range(3):\n"
+    body += f"        store.load(open('{scratch}/%d.tar' % i, 'rb'))\n        store.tag('image:%d' % i, 'mine:%d' % i)"
+    body += "\n    store.gc()\n    store.prune()\n    store.untag('mine:0')"
     workers = [worker(store, body) for _ in range(4)]
     for process in workers:
         _, errors = process.communicate(timeout=120)
