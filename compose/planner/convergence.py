@@ -61,7 +61,7 @@ class Replica:
     bounce: str = ""
     stop_first: bool = False
     remove_first: bool = False
-    wait_for: list[str] = field(default_factory=list)
+    takes_over: list[tuple[Replica, str]] = field(default_factory=list)  # from whom, on which network, it gets an address
 
     @property
     def running(self) -> bool:

@@ -144,7 +144,14 @@ def _needs(work: Convergence, replica: Replica) -> list[str]:
     found += [f"vol:{v.source}" for v in service.volumes if v.source and work.volumes.get(v.source, Change.NONE) is not Change.NONE]
     for name in graph.donors(service):
         found += [work.creates[r.id] for r in work.replicas.get(name, ())[:1] if r.id in work.creates]
-    return [*dict.fromkeys(found), *replica.wait_for]
+    return [*dict.fromkeys(found), *(_address_freed(other, network) for other, network in replica.takes_over)]
+
+
+def _address_freed(other: Replica, network: str) -> str:
+    """The step after which nobody has the address that ``other`` had."""
+    if other.action is Action.REMOVE:
+        return f"{other.key}.remove"
+    return f"{other.key}.old.remove" if other.remove_first else f"{other.key}.disconnect:{network}"
 
 
 def _remove_surplus(work: Convergence) -> None:

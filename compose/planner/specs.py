@@ -62,7 +62,7 @@ def _make(work: Convergence, replica: Replica, *, keep_addresses: bool) -> None:
         config_hash=digest(work, replica.service),
     )
     replica.spec = container_spec(work.at, replica.service, request)
-    replica.stop_first = replica.stop_first or keep or on_renewed or _uses_renewed(work, replica)
+    replica.stop_first = replica.stop_first or keep or on_renewed or (replica.action is Action.REPLACE and _uses_renewed(work, replica))
     if replica.cause == "config changed" and replica.current is not None:
         what = changed_attributes(replica.current.spec, replica.spec)
         replica.cause = f"config changed: {what}" if what else replica.cause
@@ -70,22 +70,22 @@ def _make(work: Convergence, replica: Replica, *, keep_addresses: bool) -> None:
 
 def _uses_renewed(work: Convergence, replica: Replica) -> bool:
     """Whether the new container waits for a network or volume that is made anew, and so for the end of those who are on it."""
-    if replica.action is not Action.REPLACE:
-        return False
     networks = (work.networks[a.network] for a in attachments(work.project, replica.service))
     volumes = (work.volumes.get(v.source) for v in replica.service.volumes)
     return Change.RENEW in (*networks, *volumes)
 
 
 def _spread_stop_first(work: Convergence) -> None:
-    """Whoever joins a container that cannot be made before its old one stopped must have stopped before, too."""
+    """Whoever joins a container that can only be made after something stopped must have stopped before, too."""
     first: set[str] = set()
     for service in work.scope:
         replicas = work.replicas.get(service.name, ())
         if first.intersection(graph.donors(service)):
+            first.add(service.name)
             for replica in replicas:
                 replica.stop_first = replica.stop_first or replica.action is Action.REPLACE
-        if any(r.stop_first or r.remove_first for r in replicas):
+        made = [r for r in replicas if r.action is not Action.KEEP]
+        if any(r.stop_first or r.remove_first or r.takes_over or _uses_renewed(work, r) for r in made):
             first.add(service.name)
 
 
@@ -117,7 +117,7 @@ def _take_over(work: Convergence, replica: Replica, attachment: ServiceNetwork, 
     elif (other := _leaving(work, holder)) is not None:
         other.stop_first = True
         replica.stop_first = replica.action is Action.REPLACE
-        replica.wait_for.append(f"{other.key}.disconnect:{network}" if other.action is Action.REPLACE else f"{other.key}.remove")
+        replica.takes_over.append((other, network))
     else:
         raise PlanError(
             f"services.{replica.service.name}.networks.{attachment.network}: Address already in use: {address} belongs to {_name(work, holder)}",
