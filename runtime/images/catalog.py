@@ -126,7 +126,10 @@ class Catalog:
 
     def write_references(self, changes: Mapping[str, str | None]) -> None:
         """Set (id) or remove (None) canonical references. The caller holds the lock."""
-        known = {k: v for k, v in {**self.references(), **changes}.items() if v is not None}
+        before = self.references()
+        known = {k: v for k, v in {**before, **changes}.items() if v is not None}
+        if known == before:
+            return
         store.write_atomic(f"{self.root}/references.json", json.dumps(known, indent=1, sort_keys=True), durable=True)
 
     def forget(self, image_id: str) -> None:

@@ -15,7 +15,7 @@ from runtime import codec, store
 from runtime.errors import ImageError, KernelError
 from runtime.images import digest as digests
 from runtime.images.layer import Layer, Source
-from runtime.images.limits import DEFAULT, Limits
+from runtime.images.limits import Limits
 
 Decompress = Callable[[Iterable[bytes]], Iterator[bytes]]
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
@@ -24,11 +24,20 @@ _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 class LayerStore:
     """The layers below one images directory."""
 
-    def __init__(self, root: str, limits: Limits = DEFAULT) -> None:
+    def __init__(self, root: str, limits: Limits | None = None) -> None:
         self.root = root
-        self.limits = limits
+        self._limits = limits
         self.lock = f"{root}/lock"
         self._boot = (store.read_file(_BOOT_ID) or b"").decode().strip()
+
+    @property
+    def limits(self) -> Limits:
+        """What layers may ask of this host: as given, else as registries.toml says."""
+        if self._limits is None:
+            from runtime.images.registry import settings
+
+            self._limits = settings.load().limits
+        return self._limits
 
     def home(self, diff_id: str) -> str:
         """The layer's own directory."""

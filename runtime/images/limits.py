@@ -14,13 +14,13 @@ class Limits:
     ``ratio`` is unpacked to compressed size and counts beyond ``ratio_floor`` only; ``reserve`` stays free on the disk.
     """
 
-    entries: int = 2_000_000
+    entries: int = 1_000_000
     layer_bytes: int = 128 * GIB
     ratio: int = 400
     ratio_floor: int = 8 * GIB
     reserve: int = 256 * MIB
     path: int = 4095
-    depth: int = 1024
+    depth: int = 256  # directories below each other; readers of trees are recursive
     header: int = 1 * MIB  # one PAX header or long name
     manifest: int = 4 * MIB  # distribution-spec: registries refuse larger ones
     layers: int = 512

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from runtime.errors import ImageError
 from runtime.images.bytestream import CHUNK
+from runtime.images.limits import DEFAULT
 from runtime.images.tarheader import BLOCK, header
 
 _OVERLAY = "trusted.overlay."
@@ -62,6 +63,10 @@ class Packer:
 
     def _directory(self, path: bytes) -> Iterator[bytes]:
         absolute = self._absolute(path)
+        if path.count(b"/") >= DEFAULT.depth:
+            raise ImageError(
+                f"{os.fsdecode(absolute)[:100]}… is nested deeper than {DEFAULT.depth} directories", hint="no image may hold that"
+            )
         if path and _opaque(absolute):
             self.entries += 1
             yield self._raw(header(path + b"/" + _OPAQUE, b"0"))

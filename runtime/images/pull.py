@@ -69,7 +69,7 @@ class _Pull:
     def _from(self, session: Session, *, explicit: bool) -> ImageState:
         if not explicit and self._is_current(session):
             return self._up_to_date()
-        return self._fetch(session, manifests.fetch(session, self.name.target, self.platform, self.transport.settings.limits))
+        return self._fetch(session, manifests.fetch(session, self.name.target, self.platform, self.store.limits))
 
     def _wait(self, seconds: float) -> None:
         self.report.cancel.wait(seconds)

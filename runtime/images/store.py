@@ -21,7 +21,7 @@ from runtime.images import digest as digests
 from runtime.images.catalog import Catalog, ImageInfo
 from runtime.images.layer import Layer
 from runtime.images.layers import LayerStore
-from runtime.images.limits import DEFAULT, Limits
+from runtime.images.limits import Limits
 from runtime.images.reference import parse
 from runtime.spec import ImageConfig
 from runtime.state import ImageState
@@ -41,16 +41,23 @@ class Removed:
 
 
 class ImageStore:
-    """The store below ``paths.images``. References are given as users write them; ids are "sha256:…" of the configuration."""
+    """The store below ``paths.images``. References are given as users write them; ids are "sha256:…" of the configuration.
 
-    def __init__(self, paths: Paths, limits: Limits = DEFAULT) -> None:
+    ``limits`` are those of registries.toml by default.
+    """
+
+    def __init__(self, paths: Paths, limits: Limits | None = None) -> None:
         self.paths = paths
         self.root = paths.images
-        self.limits = limits
         self.catalog = Catalog(self.root)
         self.content = LayerStore(self.root, limits)
         self._lease = ExitStack()
         self._leased = False
+
+    @property
+    def limits(self) -> Limits:
+        """What layers may ask of this host."""
+        return self.content.limits
 
     # --- reading
 

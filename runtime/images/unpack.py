@@ -67,14 +67,15 @@ class _Extraction:
         self._implied: dict[bytes, int] = {}
         self._ordinal = 0
         self._budget = min(limits.layer_bytes, _free_bytes(tree.root) - limits.reserve)
+        self._most = min(limits.entries, _free_inodes(tree.root))
         self._result = Unpacked()
 
     def run(self) -> Unpacked:
         for entry in self._tar:
             self._result.entries += 1
-            if self._result.entries > self._limits.entries:
+            if self._result.entries > self._most:
                 raise ImageError(
-                    f"the layer has more than {self._limits.entries} entries",
+                    f"the layer has more than {self._most} entries",
                     hint="raise limits.entries in registries.toml if this is meant",
                 )
             self._one(entry)
@@ -300,6 +301,11 @@ def _write_all(descriptor: int, piece: memoryview) -> None:
     written = os.write(descriptor, piece)
     while written < len(piece):
         written += os.write(descriptor, piece[written:])
+
+
+def _free_inodes(descriptor: int) -> int:
+    found = os.fstatvfs(descriptor)
+    return found.f_favail if found.f_files else 1 << 60  # some file systems make inodes as they go and say 0
 
 
 def _free_bytes(descriptor: int) -> int:

@@ -15,7 +15,7 @@
     timeout = 30                        # seconds without a byte
 
     [limits]                            # fields of runtime.images.limits.Limits
-    entries = 2000000
+    entries = 1000000
 
 ``PYCOMPOSE_REGISTRIES`` names a file to read instead. Docker's ``/etc/docker/certs.d/<host>/{*.crt,*.cert,*.key}`` is read as well.
 """

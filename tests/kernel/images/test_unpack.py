@@ -7,7 +7,7 @@ import os
 import stat
 import subprocess
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -232,3 +232,37 @@ def listing(root: Path) -> list[tuple[object, ...]]:
         content = path.read_bytes() if path.is_file() and not path.is_symlink() else os.readlink(path) if path.is_symlink() else None
         found.append((str(path.relative_to(root)), held.st_mode, held.st_uid, held.st_gid, held.st_nlink, mtime, content))
     return found
+
+
+def test_limits_come_from_the_documented_file(store: ImageStore, scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (scratch / "registries.toml").write_text("[limits]\nentries = 3\n")
+    monkeypatch.setenv("PYCOMPOSE_REGISTRIES", str(scratch / "registries.toml"))
+    with pytest.raises(ImageError, match="more than 3 entries") as raised:
+        store.add_layer(io.BytesIO(tar_of(*(entry(f"f{i}", b"") for i in range(4)))))
+    assert "registries.toml" in (raised.value.hint or "")
+
+
+def test_ten_million_entries_are_not_read_to_the_end(new_store: Callable[..., ImageStore]) -> None:
+    """Ten million files in a stream made on the fly; reading stops at the limit, with the memory of one entry."""
+    from runtime.images.tarheader import header
+
+    made = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal made
+        for number in range(0, 10_000_000, 1000):
+            made += 1000
+            yield b"".join(header(b"d/%d" % i, b"0") for i in range(number, number + 1000))
+
+    store = new_store(Limits(entries=20_000))
+    with pytest.raises(ImageError, match="more than 20000 entries"):
+        store.add_layer(endless())
+    assert made < 100_000
+    assert list(store.content.all()) == []
+
+
+def test_trees_deeper_than_any_image_are_refused_when_packed_too(store: ImageStore, scratch: Path) -> None:
+    deep = scratch / "deep"
+    deep.joinpath(*["d"] * 300).mkdir(parents=True)
+    with pytest.raises(ImageError, match="nested deeper"):
+        store.add_layer(str(deep))
