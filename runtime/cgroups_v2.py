@@ -55,8 +55,11 @@ class CgroupV2:
         return os.open(self._directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def gates(self) -> list[int]:
-        """Its cgroup.procs."""
-        return [os.open(f"{self._directory}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)]
+        """Its cgroup.procs; of the first one below it without children of its own, when an init in the container has divided it (no internal processes)."""
+        directory = self._directory
+        while read_text(f"{directory}/cgroup.subtree_control").strip():
+            directory = next(e.path for e in sorted(os.scandir(directory), key=lambda e: e.name) if e.is_dir())
+        return [os.open(f"{directory}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)]
 
     def add(self, pid: int) -> None:
         """Move a process."""

@@ -18,7 +18,7 @@ from runtime.mounts import Root
 from runtime.namespaces import ENTERED
 from runtime.native import syscalls as sys
 from runtime.sandbox import Launched, Launching, Stdio, fork
-from runtime.sandbox_channel import channel, send_ready, send_warning
+from runtime.sandbox_channel import channel, send_ready
 from runtime.sandbox_child import Order, Progress, forget_imports, open_gates
 from runtime.sandbox_process import Process, become, ignored_signals
 from runtime.sandbox_stdio import Streams
@@ -63,11 +63,11 @@ def _steps(order: Order, spec: ExecSpec, container: int, progress: Progress) -> 
     progress.stage = "cgroup"
     gates = open_gates(order)
     progress.stage = "seccomp"
-    process = _process(order, spec, load_filter(order.bundle.confinement, lambda text: send_warning(order.connection, text)))
+    process = _process(order, progress, spec, load_filter(order.bundle.confinement, progress.warnings.append))
     progress.stage = "namespaces"
     root = _enter(container)
     progress.stage = "terminal"
-    sandbox_stdio.set_up(order.streams, root, order.connection)
+    progress.terminal = sandbox_stdio.set_up(order.streams, root)
     progress.stage = "cgroup"
     join(gates)  # as late as this: a Python process must not be charged to a container that may be near its memory limit
     progress.stage = "process"
@@ -81,7 +81,7 @@ def _enter(container: int) -> Root:
     return Root(os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
 
 
-def _process(order: Order, spec: ExecSpec, program: bytes) -> Process:
+def _process(order: Order, progress: Progress, spec: ExecSpec, program: bytes) -> Process:
     bundle = order.bundle
     environment = dict(bundle.environment)
     for key, value in spec.environment.items():
@@ -103,5 +103,5 @@ def _process(order: Order, spec: ExecSpec, program: bytes) -> Process:
         filter=program,
         tty=spec.tty,
         ignored_signals=order.ignored_signals,
-        ready=lambda: send_ready(order.connection),
+        ready=lambda: send_ready(order.connection, progress.terminal, progress.warnings),
     )

@@ -65,7 +65,10 @@ class Launching:
         return self._connection.fileno()
 
     def finish(self) -> Launched:
-        """Wait for the outcome. Raises LaunchError, with the child reaped and ``pidfd`` closed."""
+        """The outcome; waits for it, which takes no longer than an execve(2) once ``fileno()`` is readable.
+
+        Raises LaunchError, with the child reaped and ``pidfd`` closed.
+        """
         try:
             outcome = receive(self._connection)
         finally:

@@ -1,7 +1,6 @@
 """How a container child tells its parent what became of it: packets over a socket that execve closes. In both of them.
 
-A packet is a failure, a warning, the master of a new terminal, or "ready" just before execve; the end of the stream after "ready" and no
-failure is success.
+A packet is "ready" just before execve, or a failure; the end of the stream after "ready" and no failure is success, without either the child was killed.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runtime.errors import KernelError, LaunchError, RuntimeFailure
@@ -31,36 +31,28 @@ def channel() -> tuple[socket.socket, socket.socket]:
 
 def receive(connection: socket.socket) -> Outcome:
     """Read until the child's end closes."""
-    ready, error, terminal, warnings = False, None, -1, list[str]()
+    ready, error, terminal, warnings = False, None, -1, tuple[str, ...]()
     while True:
         data, descriptors, _, _ = socket.recv_fds(connection, 65536, 1, socket.MSG_CMSG_CLOEXEC)
         if not data:
-            return Outcome(ready, error, terminal, tuple(warnings))
+            return Outcome(ready, error, terminal, warnings)
         message = json.loads(data)
-        if descriptors:
-            terminal = descriptors[0]
-        ready = ready or "ready" in message
-        if "warning" in message:
-            warnings.append(message["warning"])
-        if "stage" in message:
+        if "ready" in message:
+            ready, warnings = True, tuple(message["warnings"])
+            terminal = descriptors[0] if descriptors else -1
+        else:
             error = LaunchError(
                 message["stage"], message["message"], exit_code=message["exit_code"], errno=message["errno"], hint=message["hint"]
             )
 
 
-def send_ready(connection: socket.socket) -> None:
-    """Say that execve comes next: a child that ends without having said so was killed."""
-    connection.send(b'{"ready":true}')
+def send_ready(connection: socket.socket, terminal: int, warnings: Sequence[str]) -> None:
+    """Say that execve comes next, hand over the master of a new terminal (-1: none), and name what was asked for and is left out.
 
-
-def send_terminal(connection: socket.socket, master: int) -> None:
-    """Hand the master of a new terminal to the parent."""
-    socket.send_fds(connection, [b"{}"], [master])
-
-
-def send_warning(connection: socket.socket, text: str) -> None:
-    """Tell the parent about something that was asked for and is left out."""
-    connection.send(json.dumps({"warning": text}).encode())
+    All in one packet at the end, so that a parent which waits for the first one never waits long for the last.
+    """
+    data = json.dumps({"ready": True, "warnings": warnings}).encode()
+    socket.send_fds(connection, [data], [terminal] if terminal >= 0 else [])
 
 
 def send_failure(connection: socket.socket, stage: str, error: BaseException) -> None:

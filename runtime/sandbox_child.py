@@ -10,16 +10,16 @@ import os
 import socket
 import sys as python
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn
 
-from runtime import namespaces, sandbox_init, sandbox_root, sandbox_stdio
+from runtime import namespaces, sandbox_init, sandbox_root, sandbox_stdio, security
 from runtime.bundle import Bundle
 from runtime.cgroups import Cgroup, join
 from runtime.errors import KernelError, LaunchError
 from runtime.mounts import Root
 from runtime.native import syscalls as sys
-from runtime.sandbox_channel import send_failure, send_ready, send_warning
+from runtime.sandbox_channel import send_failure, send_ready
 from runtime.sandbox_process import Process, become
 from runtime.security_filter import load_filter
 
@@ -46,9 +46,11 @@ class Order:
 
 @dataclass(slots=True)
 class Progress:
-    """Which step is under way, for messages."""
+    """Which step is under way, and what the parent is to get when all are done."""
 
     stage: str = "start"
+    terminal: int = -1
+    warnings: list[str] = field(default_factory=list)
 
 
 def run(connection: socket.socket, steps: Callable[[Progress], NoReturn]) -> NoReturn:
@@ -68,25 +70,26 @@ def launch(order: Order, progress: Progress) -> NoReturn:
     bundle = order.bundle
     progress.stage = "cgroup"
     gates = open_gates(order)
+    progress.warnings += _lacking_capabilities(bundle)
     if not order.late:
         _join_cgroup(order, gates)
     _set_oom_score(bundle.oom_score_adj)
     progress.stage = "seccomp"
-    program = load_filter(bundle.confinement, lambda text: send_warning(order.connection, text))
+    program = load_filter(bundle.confinement, progress.warnings.append)
     progress.stage = "namespaces"
     namespaces.join(bundle.namespaces, order.donors)
     _set_names(bundle)
     progress.stage = "mounts"
     root = _make_root(order)
     progress.stage = "terminal"
-    sandbox_stdio.set_up(order.streams, root, order.connection)
+    progress.terminal = sandbox_stdio.set_up(order.streams, root)
     progress.stage = "mounts"
     sandbox_root.hide(root, bundle)
     progress.stage = "cgroup"
     if order.late:
         _join_cgroup(order, gates)
     progress.stage = "process"
-    become(_process(order, program), root)
+    become(_process(order, progress, program), root)
 
 
 def open_gates(order: Order) -> list[int]:
@@ -102,6 +105,15 @@ def _join_cgroup(order: Order, gates: Sequence[int]) -> None:
     join(gates)
     if not order.bundle.namespaces.cgroup:
         sys.unshare(sys.CLONE_NEWCGROUP)
+
+
+def _lacking_capabilities(bundle: Bundle) -> list[str]:
+    """Nobody can give what he has not got: an engine that runs in a container itself may lack some."""
+    missing = security.capability_mask(bundle.confinement.capabilities) & ~sys.capget_permitted()
+    if bundle.privileged or not missing:
+        return []
+    names = [c for c in bundle.confinement.capabilities if missing & security.capability_mask((c,))]
+    return [f"the engine itself lacks the capabilities {', '.join(names)}: the container does without"]
 
 
 def _set_oom_score(value: int) -> None:
@@ -145,7 +157,7 @@ def forget_imports() -> None:
     python.meta_path, python.path_hooks = [], []
 
 
-def _process(order: Order, program: bytes) -> Process:
+def _process(order: Order, progress: Progress, program: bytes) -> Process:
     bundle = order.bundle
     return Process(
         argv=(sandbox_init.TARGET, "--", *bundle.argv) if order.init else bundle.argv,
@@ -158,7 +170,7 @@ def _process(order: Order, program: bytes) -> Process:
         filter=program,
         tty=bundle.tty,
         ignored_signals=order.ignored_signals,
-        ready=lambda: send_ready(order.connection),
+        ready=lambda: send_ready(order.connection, progress.terminal, progress.warnings),
         program=bundle.argv[0],
         reap=bundle.init and not order.init,
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import socket
 import stat
 import struct
 import termios
@@ -15,7 +14,6 @@ from runtime import mounts
 from runtime.errors import KernelError, LaunchError
 from runtime.mounts import Root
 from runtime.native import syscalls as sys
-from runtime.sandbox_channel import send_terminal
 
 _TIOCGPTPEER, _TIOCSPTLCK = 0x5441, 0x40045431
 _PTMX = os.makedev(5, 2)
@@ -32,10 +30,13 @@ class Streams:
     console: bool = False  # bind the terminal on /dev/console
 
 
-def set_up(streams: Streams, root: Root, connection: socket.socket) -> None:
-    """Put the streams in place and let every other descriptor close at execve(2)."""
+def set_up(streams: Streams, root: Root) -> int:
+    """Put the streams in place and let every other descriptor close at execve(2). The master of a new terminal, or -1."""
+    master = -1
     if streams.terminal:
-        slave = streams.stdin if streams.stdin >= 0 else _new_terminal(root, connection)
+        slave = streams.stdin
+        if slave < 0:
+            master, slave = _new_terminal(root)
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
         if streams.console:
             _bind_console(root, slave)
@@ -43,6 +44,7 @@ def set_up(streams: Streams, root: Root, connection: socket.socket) -> None:
     else:
         wanted = [d if d >= 0 else root.open("/dev/null", os.O_RDWR) for d in (streams.stdin, streams.stdout, streams.stderr)]
     _place(wanted)
+    return master
 
 
 def _place(wanted: list[int]) -> None:
@@ -53,16 +55,14 @@ def _place(wanted: list[int]) -> None:
     sys.close_range(3, 2**32 - 1, sys.CLOSE_RANGE_CLOEXEC)
 
 
-def _new_terminal(root: Root, connection: socket.socket) -> int:
-    """A pseudo-terminal of the container's own devpts, so that ttyname(3) works inside; its master goes to the parent."""
+def _new_terminal(root: Root) -> tuple[int, int]:
+    """Master and slave of a pseudo-terminal of the container's own devpts, so that ttyname(3) works inside."""
     master = root.open("/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY)
     status = os.fstat(master)
     if not stat.S_ISCHR(status.st_mode) or status.st_rdev != _PTMX:
         raise LaunchError("terminal", "/dev/pts/ptmx is not a terminal multiplexer")
     fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
-    slave = fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY)
-    send_terminal(connection, master)
-    return slave
+    return master, fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY)
 
 
 def _bind_console(root: Root, slave: int) -> None:

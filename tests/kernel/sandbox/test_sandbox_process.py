@@ -284,3 +284,14 @@ def test_a_thread_may_launch_too(host):
     other.join()
     assert results[0].code == 0
     assert results[0].lines == ["1", "PPid:\t0"]
+
+
+def test_a_capability_that_the_engine_lacks_is_named(host):
+    from runtime import security
+    from runtime.native.syscalls import capget_permitted
+
+    lacking = [c for c in security.CAPABILITIES if not capget_permitted() & security.capability_mask((c,))]
+    container = host.start(host.bundle("true", cap_add=("ALL",)))
+    assert container.wait() == 0
+    assert [c for c in lacking if c not in "".join(container.warnings)] == []
+    assert bool(container.warnings) == bool(lacking)
