@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from runtime.images import ImageStore
-from runtime.images.limits import DEFAULT, Limits
+from runtime.images.limits import Limits
 from runtime.native.syscalls import setns, unshare
 from runtime.store import Paths
 
@@ -65,7 +65,7 @@ def scratch() -> Iterator[Path]:
 def new_store(scratch: Path) -> Callable[..., ImageStore]:
     """Makes stores, each in a root of its own."""
 
-    def make(limits: Limits = DEFAULT) -> ImageStore:
+    def make(limits: Limits | None = None) -> ImageStore:
         home = scratch / secrets.token_hex(4)
         return ImageStore(Paths(str(home / "root"), str(home / "run")), limits)
 

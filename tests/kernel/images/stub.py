@@ -76,7 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
     owner: Stub
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
+    def log_message(self, format: str, *arguments: object) -> None:
         return
 
     def _handle(self) -> None:
