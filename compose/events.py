@@ -24,10 +24,14 @@ class StepDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepError:
-    """It failed; ``message`` is what will be raised when everything else has ended."""
+    """It failed; ``message`` is what will be raised when everything else has ended.
+
+    ``conflict``: somebody else was quicker, and the command may begin again rather than fail.
+    """
 
     step: Step
     message: str
+    conflict: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

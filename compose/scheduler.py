@@ -17,6 +17,7 @@ from compose.dispatch import Dispatch, Performer
 from compose.errors import StepFailed
 from compose.events import Event, StepDone, StepError, StepSkipped, StepStarted
 from compose.plan import Await, AwaitContainer, Barrier, Plan, Step
+from runtime.errors import Conflict
 
 Report = Callable[[Event], None]
 
@@ -102,7 +103,7 @@ class _Execution:
         except Exception as error:
             self.failures.append((step, error))
             self.ended.add(step.id)
-            self.report(StepError(step=step, message=_message(step, error)))
+            self.report(StepError(step=step, message=_message(step, error), conflict=isinstance(error, Conflict)))
             self._release(step, succeeded=False)
         else:
             self._release(step, succeeded=True)

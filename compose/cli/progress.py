@@ -60,8 +60,8 @@ class Progress:
             case StepDone(step=step):
                 if step.resource and step.done and not self.muted(step) and step.resource not in self._warned:
                     self.display.show(step.resource, "Done", step.done)
-            case StepError(step=step, message=message):
-                if step.resource and not self.muted(step):
+            case StepError(step=step, message=message, conflict=conflict):
+                if step.resource and not conflict and not self.muted(step):
                     self.display.show(step.resource, "Error", "Error" if step.resource.startswith("Container") else f"Error {message}")
             case StepProgress():
                 status = "Warning" if event.warning else "Working"

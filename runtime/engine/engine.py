@@ -167,14 +167,14 @@ class Engine:
         self, container: str, name: str, condition: str, required: bool = True, timeout: float | None = None, ignore_exit: bool = False
     ) -> None:
         """Wait for ``condition`` (started, healthy, completed, running_or_healthy, exited); raises RuntimeFailure when it cannot come true."""
+        spec = records.spec(self.where, container)
         try:
-            await supervision.wait(self.where, records.spec(self.where, container), str(condition), timeout, ignore_exit)
+            await supervision.wait(self.where, spec, str(condition), timeout, ignore_exit)
         except RuntimeFailure as failure:
             if required:
                 raise
-            self.report(
-                Progress(resource=f"Container {name}", text=f"optional dependency failed to start: {failure.message}", warning=True)
-            )
+            text = supervision.forgiven(spec, failure)
+            self.report(Progress(resource=f"Container {name}", text=f"Skipped: {text}", warning=True))
 
     async def run_hook(self, container: str, service: str, kind: str, process: ExecSpec) -> None:
         """Run a lifecycle hook in a running container. Raises RuntimeFailure when it fails."""

@@ -91,12 +91,20 @@ async def wait(where: Paths, spec: ContainerSpec, condition: str, timeout: float
         case "completed":
             if code != 0:
                 raise RuntimeFailure(f'service "{_service(spec)}" didn\'t complete successfully: exit {code}')
-        case "healthy" | "running_or_healthy" if answer.get("health") == "unhealthy":
+        case "healthy" | "running_or_healthy" if answer.get("health") == "unhealthy" and not exited:
             raise RuntimeFailure(f"container {spec.name} is unhealthy", hint=f"see its output: pycompose logs {_service(spec)}")
         case "healthy" if answer.get("health") == "none" and not exited:
             raise RuntimeFailure(f"container {spec.name} has no healthcheck configured")
         case "healthy" | "running_or_healthy" | "started" if exited and not (ignore_exit and code == 0):
             raise RuntimeFailure(f"container {spec.name} exited ({code})", hint=f"see its output: pycompose logs {_service(spec)}")
+
+
+def forgiven(spec: ContainerSpec, failure: RuntimeFailure) -> str:
+    """How Docker Compose speaks of a failure of a dependency with ``required: false``."""
+    begun = f'service "{_service(spec)}"'
+    if failure.message.startswith(begun):
+        return f"optional dependency{failure.message.removeprefix('service')}"
+    return f'optional dependency "{_service(spec)}" failed to start: {failure.message}'
 
 
 def _service(spec: ContainerSpec) -> str:

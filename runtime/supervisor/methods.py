@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from runtime import codec
 from runtime.errors import InUse, RuntimeFailure
-from runtime.state import ProcessState
+from runtime.state import Health, ProcessState, Status
 from runtime.store import read_file
 from runtime.supervisor import conditions, stopping
 from runtime.supervisor.attached import Attached
@@ -18,6 +19,7 @@ from runtime.supervisor.protocol import line
 from runtime.supervisor.streams import remove_directory
 
 if TYPE_CHECKING:
+    from runtime.supervisor.loop import Timer
     from runtime.supervisor.server import Request
     from runtime.supervisor.services import Services
 
@@ -187,24 +189,31 @@ class _Waiting:
         self._container = container
         self._condition = condition
         self._request = request
-        if conditions.is_decided(condition, container.state):
+        self._loop = services.loop
+        self._timers: list[Timer] = []
+        if conditions.is_decided(condition, container.state, time.time_ns()):
             request.answer(conditions.outcome(container.state))
             return
         timeout = request.number("timeout")
-        self._timer = None if timeout is None else services.loop.after(timeout, lambda: self._finish("timeout"))
+        if timeout is not None:
+            self._timers.append(services.loop.after(timeout, lambda: self._finish("timeout")))
         container.observers.append(self._look)
         request.connection.on_close.append(self._forget)
+        self._look()
 
     def _look(self) -> None:
-        if conditions.is_decided(self._condition, self._container.state):
+        state, now = self._container.state, time.time_ns()
+        if conditions.is_decided(self._condition, state, now):
             self._finish("")
+        elif self._condition == "running_or_healthy" and state.status == Status.RUNNING and state.health.status == Health.NONE:
+            self._timers.append(self._loop.after(conditions.settles_in(state, now), self._look))
 
     def _finish(self, reason: str) -> None:
         self._forget()
         self._request.answer(conditions.outcome(self._container.state, reason))
 
     def _forget(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in self._timers:
+            timer.cancel()
         if self._look in self._container.observers:
             self._container.observers.remove(self._look)

@@ -20,6 +20,8 @@ from runtime.supervisor.protocol import failure_from, failure_message
 from runtime.supervisor.reaping import exit_code
 from runtime.supervisor.restart import next_delay, should_restart
 
+NOW = 1_700_000_000_000_000_000
+
 
 @pytest.mark.parametrize(
     ("name", "code", "count", "stopped", "expected"),
@@ -110,7 +112,9 @@ def test_output_is_cut_to_its_end() -> None:
         ("healthy", ProcessState(status=Status.RUNNING, health=HealthState(status=Health.STARTING)), False),
         ("healthy", ProcessState(status=Status.RUNNING, health=HealthState(status=Health.UNHEALTHY)), True),
         ("healthy", ProcessState(status=Status.RESTARTING), False),
-        ("running_or_healthy", ProcessState(status=Status.RUNNING), True),
+        ("running_or_healthy", ProcessState(status=Status.RUNNING, started_at=NOW - 600_000_000), True),
+        ("running_or_healthy", ProcessState(status=Status.RUNNING, started_at=NOW - 400_000_000), False),
+        ("running_or_healthy", ProcessState(status=Status.EXITED, started_at=NOW - 400_000_000), True),
         ("completed", ProcessState(status=Status.RUNNING), False),
         ("completed", ProcessState(status=Status.RESTARTING, exit_code=1), False),
         ("exited", ProcessState(status=Status.PAUSED), False),
@@ -118,7 +122,7 @@ def test_output_is_cut_to_its_end() -> None:
     ],
 )
 def test_conditions(condition: str, state: ProcessState, expected: bool) -> None:
-    assert is_decided(condition, state) is expected  # type: ignore[arg-type]
+    assert is_decided(condition, state, NOW) is expected  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
