@@ -241,10 +241,12 @@ def _number(text: bytes) -> int:
     if text[0] & 0x80:
         value = int.from_bytes(text, "big") & ~(0x80 << (8 * (len(text) - 1)))
         return value - (1 << (8 * len(text) - 1)) if text[0] & 0x40 else value
-    stripped = text.split(b"\0", 1)[0].strip()
+    digits = text.split(b"\0", 1)[0]
     try:
-        return int(stripped, 8) if stripped else 0
+        return int(digits, 8)
     except ValueError:
+        if not digits.strip():
+            return 0
         raise ImageError(f"a tar header holds a malformed number: {text!r}") from None
 
 
