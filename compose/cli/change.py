@@ -47,14 +47,19 @@ class Change:
 
 
 def carry_out(change: Change) -> Plan:
-    """Do what the intent wants; returns the plan that was carried out. With ``--dry-run`` plans are printed and nothing is done."""
+    """Do what the intent wants; returns the plan that was carried out. With ``--dry-run`` plans are printed and nothing is done.
+
+    A conflict (somebody else took a name, address or port meanwhile) is planned again; the same conflict twice is the answer.
+    """
+    refused = ""
     with _held(change):
         for _ in range(ATTEMPTS - 1):
             try:
                 return _once(change)
             except (ComposeError, RuntimeFailure) as error:
-                if not _is_conflict(error):
+                if not _is_conflict(error) or error.message == refused:
                     raise
+                refused = error.message
         return _once(change)
 
 

@@ -33,6 +33,8 @@ def foreground(change: Change, *, interactive: bool) -> int:
         end = _End(spec.id)
         attachment = access.attach(spec.id, stdin_once=interactive)
         end.thread.start()
+        if spec.tty:
+            streams.resize(spec.id)
         _start(change, spec)
     except BaseException as error:
         _discard(change, made[-1:])

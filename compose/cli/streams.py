@@ -86,12 +86,13 @@ def _resized(container: str, tty: bool) -> Iterator[None]:
     if not tty:
         yield
         return
-    _resize(container)
-    with terminal.on_resize(lambda: _resize(container)):
+    resize(container)
+    with terminal.on_resize(lambda: resize(container)):
         yield
 
 
-def _resize(container: str) -> None:
+def resize(container: str) -> None:
+    """Give a container's terminal, started or not, the size of ours."""
     rows, columns = terminal.size()
     if rows and columns:
         access.resize(container, rows, columns)
