@@ -67,7 +67,7 @@ def settle(there: FakeEngine, of: Project, intent: Up) -> None:
     carry_out(there, of, intent)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(projects(), projects(), st.sampled_from([Up(yes=True), Up(yes=True, force_recreate=True), Up(yes=True, remove_orphans=True)]))
 def test_any_project_becomes_any_other(first: Project, second: Project, intent: Up) -> None:
     there = engine()
@@ -84,7 +84,7 @@ def test_any_project_becomes_any_other(first: Project, second: Project, intent: 
     assert (there.containers, there.networks) == ({}, {})
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(projects(), projects(), st.integers(0, 40))
 def test_a_change_cut_anywhere_is_finished_by_the_next_up(first: Project, second: Project, after: int) -> None:
     import anyio
