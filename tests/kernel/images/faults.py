@@ -17,7 +17,7 @@ class Fault:
     """Happens to the next ``times`` requests whose "METHOD path" matches; ``at`` is the byte of the body where it happens."""
 
     pattern: str
-    kind: Literal["cut", "status", "flip", "short", "long", "refuse", "type", "ignore-range", "eat"]
+    kind: Literal["cut", "status", "flip", "short", "long", "refuse", "type", "ignore-range", "eat", "stall"]
     times: int = 1
     at: int = 0
     status: int = 500
@@ -32,6 +32,8 @@ class FaultProxy:
         self.faults: list[Fault] = []
         self.seen: list[str] = []
         self.ranges: list[str] = []
+        self.stalled = threading.Event()
+        self.closing = threading.Event()
         proxy = self
 
         class Handler(_Handler):
@@ -42,6 +44,7 @@ class FaultProxy:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def close(self) -> None:
+        self.closing.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -123,6 +126,10 @@ class _Handler(BaseHTTPRequestHandler):
             case "cut":
                 self._answer(status, headers, content[: fault.at] if fault else b"")
                 self._drop()
+            case "stall":
+                self._answer(status, headers, content[: fault.at] if fault else b"")
+                self.owner.stalled.set()
+                self.owner.closing.wait(60)
             case "flip":
                 at = fault.at if fault else 0
                 self._answer(status, headers, content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])

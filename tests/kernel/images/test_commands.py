@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -13,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from runtime.images import ImageStore
+from runtime.images.push import push
 
 from .conftest import Registry, make_image
+from .faults import Fault, FaultProxy
 
 pytestmark = pytest.mark.root
 PROJECT = Path(__file__).parents[3]
@@ -188,3 +191,36 @@ def test_a_bundle_without_its_image_or_its_project(pycompose: Pycompose, store: 
     pycompose("image", "save", "-o", "plain.tar", "sample:1")
     done = pycompose.run("load", "plain.tar")
     assert (done.returncode, "no project" in done.stderr.decode()) == (1, True)
+
+
+def test_ctrl_c_ends_a_stalled_pull_and_leaves_nothing(
+    pycompose: Pycompose,
+    serve: Callable[..., Registry],
+    registries: Callable[[str], None],
+    scratch: Path,
+    store: ImageStore,
+    new_store: Callable[..., ImageStore],
+    size: int,
+) -> None:
+    registries("[transfer]\ntimeout = 20\n")
+    registry = serve()
+    make_image(store, f"{registry.host}/x:1", size=2_000_000)
+    push(store, f"{registry.host}/x:1")
+    proxy = FaultProxy("127.0.0.1:5000", 5001)
+    other = Pycompose(new_store(), scratch)
+    other.environment |= {"PYCOMPOSE_REGISTRIES": str(scratch / "registries.toml")}
+    try:
+        proxy.faults.append(Fault("GET .*/blobs/", "stall", times=99, at=50))
+        command = [sys.executable, "-m", "compose", "image", "pull", "localhost:5001/x:1"]
+        process = subprocess.Popen(command, env=other.environment, cwd=scratch, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert proxy.stalled.wait(60)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=15)
+    finally:
+        proxy.close()
+    assert process.returncode == 130, errors.decode()
+    assert b"Traceback" not in errors
+    assert other("image", "ls", "-q") == ""
+    other("image", "prune", "-f")
+    root = Path(other.environment["PYCOMPOSE_ROOT"])
+    assert list((root / "images/tmp").iterdir()) == []

@@ -19,7 +19,7 @@ from runtime.images.pull import pull
 from runtime.images.push import push
 from runtime.images.registry import login
 
-from .conftest import Registry, Skopeo, entry, make_image, tar_of
+from .conftest import Registry, Skopeo, entry, make_image, tar_of, wait_for
 from .faults import Fault, FaultProxy
 from .test_unpack import listing
 
@@ -352,3 +352,44 @@ def test_giving_up_leaves_nothing(proxy: FaultProxy, store: ImageStore, new_stor
 def test_pushing_what_is_not_there(loopback: None, registries: object, store: ImageStore) -> None:
     with pytest.raises(NotFound, match="no such image"):
         push(store, "localhost:5001/nothing")
+
+
+_PROXY = """
+import http.client, http.server, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        print(self.path, flush=True)
+        host, _, path = self.path.removeprefix("http://").partition("/")
+        upstream = http.client.HTTPConnection("127.0.0.1:5000")
+        headers = {k: v for k, v in self.headers.items() if not k.lower().startswith("proxy-")}
+        upstream.request(self.command, "/" + path, headers=headers)
+        answer = upstream.getresponse(); body = answer.read()
+        self.send_response(answer.status)
+        for k, v in answer.getheaders(): self.send_header(k, v)
+        self.end_headers(); self.wfile.write(body)
+    do_HEAD = do_GET
+    def log_message(self, *a): pass
+http.server.ThreadingHTTPServer(("127.0.0.1", 5090), Handler).serve_forever()
+"""
+
+
+def test_proxies_are_honoured_and_passed_by(
+    serve: Serve, registries: Callable[[str], None], store: ImageStore, new_store: Stores, sample: str, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    serve()
+    store.tag("sample:1", "localhost:5000/x")
+    push(store, "localhost:5000/x")
+    registries(f'{QUICK}[registry."faraway.test"]\ninsecure = true\n')
+    proxy = subprocess.Popen([sys.executable, "-c", _PROXY], stdout=subprocess.PIPE)
+    try:
+        wait_for(5090, proxy, "127.0.0.1")
+        monkeypatch.setenv("http_proxy", "http://user:pw@127.0.0.1:5090")
+        monkeypatch.setenv("no_proxy", "elsewhere.test")
+        assert pull(new_store(), "faraway.test/x").id == sample
+        monkeypatch.setenv("no_proxy", "faraway.test")
+        with pytest.raises(RegistryError, match="cannot be reached"):
+            pull(new_store(), "faraway.test/x")
+    finally:
+        proxy.kill()
+        lines = proxy.communicate()[0].decode().splitlines()
+    assert any(line.startswith("http://faraway.test/v2/x/blobs/") for line in lines)
