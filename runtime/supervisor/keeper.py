@@ -51,7 +51,8 @@ class Estate:
 
     def show(self, role: str) -> None:
         """Let ps(1) tell who this process is."""
-        set_title(f"pycompose {role} of {self.project} ({self.paths.run})", role)
+        shown = "keeper (guard)" if role == "guard" else role
+        set_title(f"pycompose {shown} of {self.project} ({self.paths.run})", role)
 
 
 def main(arguments: list[str]) -> NoReturn:

@@ -10,7 +10,7 @@ import os
 from collections import deque
 from collections.abc import Iterator
 
-from runtime.supervisor.logs_format import CUT, RECORD, STREAMS, LogLine, file_path, generations
+from runtime.supervisor.logs_format import CUT, RECORD, RUN, STREAMS, LogLine, file_path, generations
 
 LONGEST_PIECE = 1 << 16  # a line longer than this comes in partial pieces
 _WINDOW = 1 << 18
@@ -229,9 +229,18 @@ class LogReader:
             for when, offset, length, stream, flags in records:
                 self._next += 1
                 data = generation.bytes_at(stream, offset, length)
-                if flags & CUT and self._jumped:
+                if flags & RUN:
+                    yield from self._break(stream)
+                elif flags & CUT and self._jumped:
                     self._skipping[stream] = True
                 yield from self._split(when, stream, self._skip(stream, data))
+
+    def _break(self, stream: int) -> Iterator[LogLine]:
+        """The line that a run left open ends where the next begins; the beginning of one that lies before our place is nobody's."""
+        when, text = self._pending[stream]
+        self._pending[stream], self._skipping[stream] = (0, b""), False
+        if text and when:
+            yield LogLine(when, STREAMS[stream], text)
 
     def _skip(self, stream: int, data: bytes) -> bytes:
         """What is left of ``data`` behind the rest of a line whose beginning is gone."""

@@ -10,7 +10,7 @@ import os
 import time
 
 from runtime.store import remove_file
-from runtime.supervisor.logs_format import CUT, RECORD, STREAMS, Rotation, file_path, generations
+from runtime.supervisor.logs_format import CUT, RECORD, RUN, STREAMS, Rotation, file_path, generations
 
 CHUNK = 1 << 16  # at most this much per stream and turn: a flood must not starve the others
 _POSTPONED = 4  # a generation may grow by a quarter more while it waits for a line to end
@@ -25,13 +25,14 @@ class LogWriter:
         self.rotation = rotation
         self.ends = [0, 0]
         self._marked = [0, 0]  # how far the index knows of each stream
-        self._cut = [0, 0]
+        self._flags = [0, 0]  # of the next record of each stream
         self._data = [-1, -1]
         self._indexed = 0
+        self._index = -1
         found = generations(directory)
         self.generation = found[-1] if found else 0
-        self._index = self._open_index()
-        self._recover()
+        if found:
+            self._recover()
 
     def close(self) -> None:
         """Give the descriptors back."""
@@ -39,6 +40,10 @@ class LogWriter:
             if descriptor >= 0:
                 os.close(descriptor)
         self._index, self._data = -1, [-1, -1]
+
+    def begin_run(self) -> None:
+        """What comes from here on is said by another process: it does not go on with a line that the one before left open."""
+        self._flags = [RUN, RUN]
 
     def take(self, source: int, stream: int) -> int:
         """Move what is there, at most CHUNK bytes, from the non-blocking FIFO ``source``; how much it was. Raises OSError (ENOSPC …)."""
@@ -60,11 +65,11 @@ class LogWriter:
         limit = self.rotation.size
         if not limit or used < limit or (used < limit + limit // _POSTPONED and not all(map(self._ends_whole, range(len(STREAMS))))):
             return
-        self._cut = [0 if self._ends_whole(stream) else CUT for stream in range(len(STREAMS))]
+        self._flags = [self._flags[s] & RUN or (0 if self._ends_whole(s) else CUT) for s in range(len(STREAMS))]
         self.close()
         self.generation += 1
         self.ends, self._marked, self._indexed = [0, 0], [0, 0], 0
-        self._index = self._open_index()
+        self._open_index()
         self.drop_oldest(self.rotation.files)
 
     def drop_oldest(self, keep: int) -> None:
@@ -78,30 +83,33 @@ class LogWriter:
         length = self.ends[stream] - self._marked[stream]
         if not length:
             return
-        if os.write(self._index, RECORD.pack(when, self._marked[stream], length, stream, self._cut[stream])) != RECORD.size:
+        if os.write(self._index, RECORD.pack(when, self._marked[stream], length, stream, self._flags[stream])) != RECORD.size:
             os.ftruncate(self._index, self._indexed)
             return
-        self._marked[stream], self._cut[stream] = self.ends[stream], 0
+        self._marked[stream], self._flags[stream] = self.ends[stream], 0
         self._indexed += RECORD.size
 
     def _ends_whole(self, stream: int) -> bool:
         """Whether a stream ends with a line's end, or is where the generation before was cut."""
         if not self.ends[stream]:
-            return not self._cut[stream]
+            return not self._flags[stream] & CUT
         return os.pread(self._data_file(stream), 1, self.ends[stream] - 1) == b"\n"
 
-    def _open_index(self) -> int:
-        path = file_path(self.directory, "index", self.generation)
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+    def _open_index(self) -> None:
+        if self._index < 0:
+            path = file_path(self.directory, "index", self.generation)
+            self._index = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
 
     def _data_file(self, stream: int) -> int:
-        """The stream's data file, made at its first byte; never O_APPEND, which splice(2) refuses."""
+        """The stream's data file, made at its first byte, after the index that leads to it; never O_APPEND, which splice(2) refuses."""
         if self._data[stream] < 0:
+            self._open_index()
             path = file_path(self.directory, STREAMS[stream], self.generation)
             self._data[stream] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         return self._data[stream]
 
     def _recover(self) -> None:
+        self._open_index()
         size = os.fstat(self._index).st_size
         self._indexed = size - size % RECORD.size
         if self._indexed != size:
@@ -138,6 +146,9 @@ class Discarded:
     def close(self) -> None:
         """Give the descriptor back."""
         os.close(self._null)
+
+    def begin_run(self) -> None:
+        """Like ``LogWriter.begin_run``."""
 
     def take(self, source: int, stream: int) -> int:
         """Like ``LogWriter.take``."""

@@ -65,6 +65,7 @@ class Streams:
 
     def open(self, *, tty: bool, stdin_open: bool) -> Stdio:
         """Make the FIFOs and return the container's side, for the caller to close after the launch (``close_side``)."""
+        self.log.begin_run()
         remove_directory(self._directory)
         os.makedirs(self._directory, mode=0o700)
         names = [STREAMS[0]] if tty else list(STREAMS)

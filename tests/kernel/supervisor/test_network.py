@@ -315,3 +315,19 @@ def test_what_the_firewall_does_not_redirect_is_relayed(net: Net, address: str) 
         client.settimeout(5)
         client.sendto(b"echo", (address, 8081))
         assert client.recv(16) == b"echo"
+
+
+def test_the_port_rules_go_when_the_container_ends_by_itself(net: Net) -> None:
+    network = net.network("front", "10.91.0.0/24")
+    ports = (PortSpec(container_port=80, host_port=8080),)
+    container = net.container(network, script="sleep 0.5", ports=ports)
+
+    async def publish() -> None:
+        async with Networker(net.lab.paths) as networker:
+            await networker.publish(container, ports, ("10.91.0.2", None, network.bridge))
+
+    anyio.run(publish)
+    net.lab.start(container)
+    assert "8080" in os.popen("nft list ruleset").read()
+    net.lab.wait(container)
+    net.lab.until(lambda: "8080" not in os.popen("nft list ruleset").read())

@@ -92,7 +92,7 @@ def test_without_stdin_open_there_is_an_end_of_file(lab: Any) -> None:
 
 
 def test_a_terminal_is_one_and_has_a_size(lab: Any) -> None:
-    container = lab.create(script="tty; stty size; read x; echo got $x; stty size", tty=True, stdin_open=True)
+    container = lab.create(script="sleep 0.3; tty; stty size; read x; echo got $x; stty size", tty=True, stdin_open=True)
     lab.call("resize", container, rows=33, cols=111)
     attachment = attach(lab, container)
     assert attachment.terminal
