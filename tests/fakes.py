@@ -148,6 +148,8 @@ class FakeEngine:
 
     async def unpause_container(self, container: str, name: str) -> None:
         await self._enter("unpause", name)
+        if self.containers[container].process.status is not Status.PAUSED:
+            raise RuntimeFailure(f"Container {name} is not paused")
         self._set(container, ProcessState(status=Status.RUNNING))
 
     async def remove_container(self, container: str, name: str, volumes: bool, force: bool) -> None:

@@ -12,7 +12,7 @@ from compose.planner import draft, scope, starting
 from compose.planner.convergence import Action, Convergence, Replica
 from compose.planner.draft import Draft
 from compose.planner.world import World, number_of
-from runtime.state import ContainerState, Snapshot, Status
+from runtime.state import ContainerState, Snapshot
 
 _STOPPING = ("Stopping", "Stopped")
 
@@ -76,12 +76,11 @@ def plan_pause(project: Project, snapshot: Snapshot, intent: Pause) -> Plan:
 
 
 def plan_unpause(project: Project, snapshot: Snapshot, intent: Unpause) -> Plan:
-    """Thaw what is frozen."""
+    """Thaw what is frozen; what runs is asked too, and the engine says that it is not frozen."""
     world, plan = World(snapshot), Draft(project.name)
     for container in _running(world, _chosen(project, intent.services)):
-        if container.process.status is Status.PAUSED:
-            operation = UnpauseContainer(container=container.spec.id, name=container.spec.name)
-            _add(world, plan, "unpause", operation, container, ("Unpausing", "Unpaused"))
+        operation = UnpauseContainer(container=container.spec.id, name=container.spec.name)
+        _add(world, plan, "unpause", operation, container, ("Unpausing", "Unpaused"))
     return plan.plan()
 
 
