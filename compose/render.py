@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from compose import render_json
 from compose.errors import ComposeError
 from compose.render_yaml import Plain, write
 from compose.schema.order import ordered
@@ -58,6 +57,8 @@ def as_json(shown: dict[str, Plain], *, escape: bool = True) -> str:
         keys = build.get("ssh") if isinstance(build, dict) else None
         if any("=" in str(key) for key in (keys if isinstance(keys, list) else ())):
             raise ComposeError(f"services.{name}.build.ssh: a key with a path has no JSON form", hint="use --format yaml")
+    from compose import render_json
+
     text = render_json.write(shown)
     return text.replace("$", "$$") if escape else text
 

@@ -18,12 +18,10 @@ _OLD = frozenset("y Y yes Yes YES on On ON n N no No NO off Off OFF".split())
 _BASE_60 = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
 _SIMPLE = re.compile(r"[A-Za-z/_.][A-Za-z0-9_./=+@-]*")
 _FIRST = frozenset("#,[]{}&*!|>'\"%@`")
-_UNPRINTABLE = re.compile("[^\n\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd]")
 _ESCAPES = {
     "\0": "\\0", "\a": "\\a", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\v": "\\v", "\f": "\\f", "\r": "\\r", "\x1b": "\\e", '"': '\\"', "\\": "\\\\",
     "\x85": "\\N", "\u2028": "\\L", "\u2029": "\\P",
 }
-_BREAKS = "\n\r\x85\u2028\u2029"
 _LONGEST_KEY = 128
 
 
@@ -130,11 +128,20 @@ def _plain_allowed(value: str) -> bool:
 
 
 def _single_allowed(value: str) -> bool:
-    return "\t" not in value and not _UNPRINTABLE.search(value) and not any(b in value for b in "\x85\u2028\u2029\r")
+    return "\t" not in value and _printable(value)
+
+
+def _printable(value: str) -> bool:
+    """Whether the emitter takes every character as it is (YAML 1.1's set within the basic plane, no line breaks)."""
+    return value.isprintable() if value.isascii() else all(map(_is_printable, value))
+
+
+def _is_printable(char: str) -> bool:
+    return " " <= char <= "~" or ("\xa0" <= char <= "\ufffd" and not "\ud800" <= char <= "\udfff" and char not in "\ufeff\u2028\u2029")
 
 
 def _block_allowed(value: str) -> bool:
-    return value[-1] != " " and " \n" not in value and not _UNPRINTABLE.search(value.replace("\t", "")) and not any(b in value for b in "\x85\u2028\u2029\r")
+    return value[-1] != " " and " \n" not in value and _printable(value.replace("\t", "").replace("\n", ""))
 
 
 def _literal(value: str, indent: int) -> str:
@@ -146,12 +153,8 @@ def _literal(value: str, indent: int) -> str:
 
 
 def _double(value: str) -> str:
-    def escape(char: str) -> str:
-        if char in _ESCAPES:
-            return _ESCAPES[char]
-        if not _UNPRINTABLE.match(char) and char != "\ufeff":
-            return "\\_" if char == "\xa0" and False else char
-        code = ord(char)
-        return f"\\x{code:02X}" if code <= 0xFF else f"\\u{code:04X}" if code <= 0xFFFF else f"\\U{code:08X}"
+    return '"' + "".join(_ESCAPES.get(char) or (char if _is_printable(char) else _escape(ord(char))) for char in value) + '"'
 
-    return '"' + "".join(map(escape, value)) + '"'
+
+def _escape(code: int) -> str:
+    return f"\\x{code:02X}" if code <= 0xFF else f"\\u{code:04X}" if code <= 0xFFFF else f"\\U{code:08X}"

@@ -43,11 +43,16 @@ _LISTS = ("services", "volumes", "networks", "models", "profiles", "images", "va
 @click.option("--variables", "what", flag_value="variables", help="Print model variables and default values.")
 @click.option("--volumes", "what", flag_value="volumes", help="Print the volume names, one per line.")
 @click.pass_obj
-def config(options: GlobalOptions, services: tuple[str, ...], form: str | None, target: str | None, **said: object) -> None:
+def config(options: GlobalOptions, /, services: tuple[str, ...], form: str | None, target: str | None, **said: object) -> None:
     """Parse, resolve and render compose file in canonical format."""
     if form == "json":
         output.configure(ansi=options.ansi, json=True)
-    text = _schema() if said["schema"] else _text(options, services, form or "yaml", said)
+    try:
+        text = _schema() if said["schema"] else _text(options, services, form or "yaml", said)
+    except LoadError as error:
+        if form != "json":
+            raise
+        raise click.exceptions.Exit(_problems(error)) from None
     if said["quiet"]:
         return
     if target:
@@ -55,6 +60,18 @@ def config(options: GlobalOptions, services: tuple[str, ...], form: str | None, 
             file.write(text)
     else:
         output.write(text)
+
+
+def _problems(error: LoadError) -> int:
+    """Every mistake as one JSON object on a line of its own, for editors; the exit code."""
+    import json
+
+    for problem in error.problems:
+        position = problem.position
+        place = {"file": position.file, "line": position.line, "column": position.column} if position else {}
+        shown = {"error": True, **place, "path": problem.path, "message": problem.message, "hint": problem.hint}
+        output.note(json.dumps({key: value for key, value in shown.items() if value is not None}, ensure_ascii=False))
+    return error.exit_code
 
 
 def _text(options: GlobalOptions, services: tuple[str, ...], form: str, said: dict[str, object]) -> str:
@@ -205,5 +222,3 @@ def _pin(loaded: Loaded, *, only: bool) -> None:
 
     pin(loaded, resolve_digests, only=only)
 
-
-__all__ = ["LoadError", "config"]

@@ -92,18 +92,18 @@ def _blkio(service: Map, key: str) -> model.BlkioConfig | None:
     b = service.get(key)
     if not isinstance(b, Map):
         return None
-
-    def rates(name: str, rate: str) -> tuple[model.BlkioRate, ...]:
-        return tuple(model.BlkioRate(path=text(r, "path"), rate=integer(r, rate) or 0) for r in maps(b.get(name)))  # type: ignore[union-attr]
-
     return model.BlkioConfig(
         weight=integer(b, "weight"),
-        weight_device=rates("weight_device", "weight"),
-        device_read_bps=rates("device_read_bps", "rate"),
-        device_write_bps=rates("device_write_bps", "rate"),
-        device_read_iops=rates("device_read_iops", "rate"),
-        device_write_iops=rates("device_write_iops", "rate"),
+        weight_device=_rates(b, "weight_device", "weight"),
+        device_read_bps=_rates(b, "device_read_bps", "rate"),
+        device_write_bps=_rates(b, "device_write_bps", "rate"),
+        device_read_iops=_rates(b, "device_read_iops", "rate"),
+        device_write_iops=_rates(b, "device_write_iops", "rate"),
     )
+
+
+def _rates(blkio: Map, key: str, rate: str) -> tuple[model.BlkioRate, ...]:
+    return tuple(model.BlkioRate(path=text(r, "path"), rate=integer(r, rate) or 0) for r in maps(blkio.get(key)))
 
 
 def _logging(service: Map, key: str) -> model.Logging | None:

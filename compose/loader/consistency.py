@@ -72,11 +72,11 @@ def _build(service: Map, name: str, tree: Map, reading: Reading) -> None:
     every = tree["services"]
     for key, value in contexts.items() if isinstance(contexts, Map) and isinstance(every, Map) else ():
         if isinstance(value, str) and value.startswith("service:"):
-            target = every.get(value[len("service:") :])
-            if not isinstance(target, Map):
-                reading.problem(f"unknown service {value[len('service:') :]!r}", contexts.where(key), at=("build", "additional_contexts", key))
-            elif not target.get("build"):
-                reading.problem(f"service {value[len('service:') :]!r} has no build", contexts.where(key), at=("build", "additional_contexts", key))
+            other = value[len("service:") :]
+            target = every.get(other) if isinstance(every, Map) else None
+            if not isinstance(target, Map) or not target.get("build"):
+                message = f"service {other!r} has no build" if isinstance(target, Map) else f"unknown service {other!r}"
+                reading.problem(message, build.where("additional_contexts"), at=("build", "additional_contexts", key))
     for secret in maps(build.get("secrets")):
         _defined(str(secret.get("source")), tree, "secrets", "build secret", secret, name, reading)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from compose.schema.tree import Origin, Value, path_text
+from compose.schema.tree import Origin, Value
 
 
 @dataclass(slots=True)
@@ -17,7 +17,7 @@ class History:
 
     def replaced(self, path: tuple[str, ...], origin: Origin | None, value: Value) -> None:
         """A value gave way to a later one."""
-        self.overridden.setdefault(path_text(path), []).append((origin, value))
+        self.overridden.setdefault(".".join(path), []).append((origin, value))
 
     def used(self, origin: Origin | None, name: str, value: str | None) -> None:
         """A variable was looked up for the value at ``origin``."""

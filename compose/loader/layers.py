@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from compose.errors import LoadError, Problem
 from compose.loader import interpolate
 from compose.loader.discover import read_env_files
 from compose.loader.document import Document, Sources, read
-from compose.loader.history import History
 from compose.loader.interpolate import Interpolation
 from compose.loader.merge import Merge, Record, take_out
 from compose.loader.normalize import defaults
@@ -23,6 +23,9 @@ from compose.schema.base import Reading, Rejected, nearest
 from compose.schema.project import PROJECT, service
 from compose.schema.tree import Map, Origin, Seq, Value, copy
 
+if TYPE_CHECKING:
+    from compose.loader.history import History
+
 
 class Workspace:
     """What all files of one load share: texts, mistakes, warnings, the history for ``--explain``."""
@@ -30,7 +33,7 @@ class Workspace:
     def __init__(self, options: LoadOptions) -> None:
         self.options = options
         self.sources = Sources()
-        self.history = History() if options.explain else None
+        self.history = _history() if options.explain else None
         self.warnings: list[str] = []
         self.documents: dict[str, str] = {}
         self.home = (options.environment or os.environ).get("HOME") or os.path.expanduser("~")
@@ -49,6 +52,12 @@ class Workspace:
     def unset(self, name: str) -> None:
         """A variable is used and not set."""
         self.warn(f'The "{name}" variable is not set. Defaulting to a blank string.')
+
+
+def _history() -> History:
+    from compose.loader.history import History
+
+    return History()
 
 
 def _text(file: str) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from compose.errors import LoadError, Problem
-from compose.loader import bind, consistency
+from compose.loader import consistency
 from compose.loader.discover import Place, directory_name, discover, normalized
 from compose.loader.document import read
 from compose.loader.environment import resolve
@@ -15,9 +16,11 @@ from compose.loader.options import LoadOptions
 from compose.loader.paths import Paths
 from compose.loader.select import closure, drop_missing, enabled, needed, profiles_of, refuse_unknown
 from compose.loader.template import InvalidTemplate, MissingVariable, substitute
-from compose.model import Project
 from compose.schema.base import Reading
 from compose.schema.tree import Map
+
+if TYPE_CHECKING:
+    from compose.model import Project
 
 
 @dataclass(slots=True)
@@ -40,6 +43,9 @@ def load(options: LoadOptions | None = None) -> Project:
 
 def project(loaded: Loaded) -> Project:
     """The model of a loaded tree."""
+    from compose.loader import bind
+    from compose.model import Project
+
     tree, place = loaded.tree, loaded.place
     services = tree.get("services")
     every = set(services) if isinstance(services, Map) else set()

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from compose.schema.base import Plain, Reading, Rejected, Type, one_of
 from compose.schema.order import ordered
@@ -15,9 +14,10 @@ from compose.schema.tree import Map, Origin, Seq, Value
 Short = Callable[[Value, "Origin | None", Reading], Value]
 
 
-@dataclass(frozen=True, slots=True)
 class Anything(Type):
     """What Compose does not look into (extensions)."""
+
+    __slots__ = ()
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         return value
@@ -41,13 +41,15 @@ def show_any(value: Value, json: bool = False) -> Plain:
     return value
 
 
-@dataclass(frozen=True, slots=True)
 class ListOf(Type):
     """A list; ``single`` takes one item without the list around it, ``unique`` refuses an item that is there twice."""
 
-    item: Type
-    unique: bool = False
-    single: bool = False
+    __slots__ = ("item", "single", "unique")
+
+    def __init__(self, item: Type, unique: bool = False, single: bool = False) -> None:
+        self.item = item
+        self.unique = unique
+        self.single = single
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         result = Seq(origin)
@@ -101,14 +103,16 @@ def refuse_twins(items: Seq, reading: Reading) -> None:
             return
 
 
-@dataclass(frozen=True, slots=True)
 class MapOf(Type):
     """A mapping with free keys (``pattern`` limits them); values may be null when ``nulls``."""
 
-    item: Type
-    pattern: str = ""
-    nulls: bool = False
-    what: str = "a mapping"
+    __slots__ = ("item", "nulls", "pattern", "what")
+
+    def __init__(self, item: Type, pattern: str = "", nulls: bool = False, what: str = "a mapping") -> None:
+        self.item = item
+        self.pattern = pattern
+        self.nulls = nulls
+        self.what = what
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         if type(value) is not Map:
@@ -162,12 +166,14 @@ def _expected(item: Type) -> str:
     return "a mapping" if isinstance(item, (Object, MapOf)) else "a value"
 
 
-@dataclass(frozen=True, slots=True)
 class KeyValues(Type):
     """``KEY: value`` or a list of ``KEY=value``; values become texts, a missing one is null (kept only when ``nulls``)."""
 
-    nulls: bool = False
-    strict: bool = False
+    __slots__ = ("nulls", "strict")
+
+    def __init__(self, nulls: bool = False, strict: bool = False) -> None:
+        self.nulls = nulls
+        self.strict = strict
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         if type(value) is Map:
@@ -217,13 +223,15 @@ class KeyValues(Type):
         )
 
 
-@dataclass(frozen=True, slots=True)
 class TextMap(Type):
     """A mapping of texts; numbers are taken as their text, ``any_scalar`` also booleans and null."""
 
-    numbers: bool = True
-    nulls: bool = False
-    any_scalar: bool = False
+    __slots__ = ("any_scalar", "nulls", "numbers")
+
+    def __init__(self, numbers: bool = True, nulls: bool = False, any_scalar: bool = False) -> None:
+        self.numbers = numbers
+        self.nulls = nulls
+        self.any_scalar = any_scalar
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         if type(value) is not Map:
@@ -248,21 +256,21 @@ class TextMap(Type):
         return {"type": "object", "additionalProperties": {"type": kinds}}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
+class attribute:  # noqa: N801  (read as a word in the tables)
     """One attribute of an object. ``keep`` shows it even when zero, ``blank`` is what JSON shows when it is not there at all."""
 
-    key: str
-    type: Type
-    doc: str = ""
-    required: bool = False
-    keep: bool = False
-    blank: Plain = field(default="", compare=False)
+    __slots__ = ("blank", "doc", "keep", "key", "required", "type")
+
+    def __init__(self, key: str, kind: Type, doc: str = "", *, required: bool = False, keep: bool = False, blank: Plain = "") -> None:
+        self.key = key
+        self.type = kind
+        self.doc = doc
+        self.required = required
+        self.keep = keep
+        self.blank = blank
 
 
-def attribute(key: str, kind: Type, doc: str = "", *, required: bool = False, keep: bool = False, blank: Plain = "") -> Field:
-    """Shorthand for a table of fields."""
-    return Field(key=key, type=kind, doc=doc, required=required, keep=keep, blank=blank)
+Field = attribute
 
 
 class Object(Type):

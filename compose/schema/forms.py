@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 
 from compose.schema import ports, words
 from compose.schema.base import Plain, Reading, Rejected, Type, one_of
@@ -14,12 +13,14 @@ from compose.schema.tree import Map, Origin, Seq, Value
 _STRINGS: dict[str, Plain] = {"type": "array", "items": {"type": "string"}}
 
 
-@dataclass(frozen=True, slots=True)
 class Command(Type):
     """A command: a list of words, or a string that is split into them without a shell; null takes the image's."""
 
-    hook: bool = False
+    __slots__ = ("hook",)
     nullable = True
+
+    def __init__(self, hook: bool = False) -> None:
+        self.hook = hook
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         if value is None:
@@ -49,9 +50,10 @@ class Command(Type):
         return one_of({"type": "null"}, {"type": "string"}, _STRINGS)
 
 
-@dataclass(frozen=True, slots=True)
 class HealthTest(Type):
     """``healthcheck.test``: a string is run by the shell of the container."""
+
+    __slots__ = ()
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         if type(value) is str:
@@ -70,11 +72,13 @@ class HealthTest(Type):
         return one_of({"type": "string"}, _STRINGS)
 
 
-@dataclass(frozen=True, slots=True)
 class Ports(Type):
     """``ports``: short forms may stand for several entries."""
 
-    entry: Object
+    __slots__ = ("entry",)
+
+    def __init__(self, entry: Object) -> None:
+        self.entry = entry
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         if type(value) is not Seq:
@@ -126,9 +130,10 @@ class Ports(Type):
         return {"type": "array", "items": one_of({"type": "number"}, {"type": "string"}, self.entry.schema())}
 
 
-@dataclass(frozen=True, slots=True)
 class Hosts(Type):
     """``extra_hosts``: ``host=ip`` or ``host:ip`` in a list, or a mapping; kept as host → list of addresses."""
+
+    __slots__ = ()
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         result = Map(origin)
@@ -186,12 +191,14 @@ def _add_host(result: Map, host: str, address: str, where: Origin | None) -> Non
         addresses.add(address, where)
 
 
-@dataclass(frozen=True, slots=True)
 class NamesOr(Type):
     """A list of names, or a mapping with options: ``depends_on``, ``networks``, ``models``. A bare name gets ``default``."""
 
-    mapping: MapOf
-    default: tuple[tuple[str, Value], ...] = ()
+    __slots__ = ("default", "mapping")
+
+    def __init__(self, mapping: MapOf, default: tuple[tuple[str, Value], ...] = ()) -> None:
+        self.mapping = mapping
+        self.default = default
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         if type(value) is Map:
@@ -222,11 +229,13 @@ class NamesOr(Type):
         return one_of({**_STRINGS, "uniqueItems": True}, self.mapping.schema())
 
 
-@dataclass(frozen=True, slots=True)
 class Gpus(Type):
     """``gpus``: ``all``, or a list of device requests."""
 
-    requests: ListOf
+    __slots__ = ("requests",)
+
+    def __init__(self, requests: ListOf) -> None:
+        self.requests = requests
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         if value == "all":
@@ -248,11 +257,13 @@ class Gpus(Type):
         return one_of({"enum": ["all"]}, self.requests.schema())
 
 
-@dataclass(frozen=True, slots=True)
 class External(Type):
     """``external``: a boolean, or the legacy ``{name: …}``, kept as a mapping until the resource takes the name."""
 
-    lenient: bool = False
+    __slots__ = ("lenient",)
+
+    def __init__(self, lenient: bool = False) -> None:
+        self.lenient = lenient
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         if type(value) is Map:
@@ -263,9 +274,10 @@ class External(Type):
         return one_of({"type": ["boolean", "string"]}, {"type": "object", "properties": {"name": {"type": "string"}}, "additionalProperties": False})
 
 
-@dataclass(frozen=True, slots=True)
 class Options(Type):
     """``provider.options``: each one text or a list of them."""
+
+    __slots__ = ()
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         if type(value) is not Map:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 _PROPAGATION = ("rprivate", "private", "rshared", "shared", "rslave", "slave")
 
 
-@dataclass(slots=True)
 class Mount:
-    """What a short form says; ``bind`` and ``volume`` are the sub-objects it makes."""
+    """What a short form says; ``bind`` holds the options of a bind mount."""
 
-    type: str
-    source: str
-    target: str
-    read_only: bool = False
-    bind: dict[str, str] = field(default_factory=dict)
-    nocopy: bool = False
+    __slots__ = ("bind", "nocopy", "read_only", "source", "target", "type")
+
+    def __init__(self, kind: str, source: str, target: str) -> None:
+        self.type = kind
+        self.source = source
+        self.target = target
+        self.read_only = False
+        self.bind: dict[str, str] = {}
+        self.nocopy = False
 
 
 def parse(text: str) -> Mount:

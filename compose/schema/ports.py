@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _PROTOCOLS = ("tcp", "udp", "sctp")
 _DIGITS = frozenset("0123456789")
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
+class Publication(NamedTuple):
     """One container port out of a short form; ``published`` is "", a port or a range that one free port is taken from."""
 
     target: int

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from compose.schema.base import Plain, Reading, Type, nearest, one_of, shown
 from compose.schema.numbers import duration_text, float_text, parse_duration, parse_size, single
@@ -15,14 +14,16 @@ _OCTAL = re.compile(r"[-+]?[0-7]+")
 _EXPRESSION: Plain = r"\$"
 
 
-@dataclass(frozen=True, slots=True)
 class Text(Type):
     """A string; ``enum`` lists what it may be, ``pattern`` must be found in it, ``numbers`` are taken as their text."""
 
-    enum: tuple[str, ...] = ()
-    pattern: str = ""
-    numbers: bool = False
-    says: str = ""
+    __slots__ = ("enum", "numbers", "pattern", "says")
+
+    def __init__(self, enum: tuple[str, ...] = (), pattern: str = "", numbers: bool = False, says: str = "") -> None:
+        self.enum = enum
+        self.pattern = pattern
+        self.numbers = numbers
+        self.says = says
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         if type(value) is not str:
@@ -46,11 +47,13 @@ class Text(Type):
         return result
 
 
-@dataclass(frozen=True, slots=True)
 class Flag(Type):
     """A boolean, or a string that becomes one (after interpolation); ``strict`` takes no strings."""
 
-    strict: bool = False
+    __slots__ = ("strict",)
+
+    def __init__(self, strict: bool = False) -> None:
+        self.strict = strict
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         if isinstance(value, bool):
@@ -71,14 +74,16 @@ class Flag(Type):
         return {"type": ["boolean", "string"]}
 
 
-@dataclass(frozen=True, slots=True)
 class Integer(Type):
     """A whole number; ``text`` also takes its digits in a string, ``cut`` drops the fraction of a number that has one."""
 
-    least: int | None = None
-    most: int | None = None
-    text: bool = True
-    cut: bool = False
+    __slots__ = ("cut", "least", "most", "text")
+
+    def __init__(self, least: int | None = None, most: int | None = None, text: bool = True, cut: bool = False) -> None:
+        self.least = least
+        self.most = most
+        self.text = text
+        self.cut = cut
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         if type(value) is str and self.text:
@@ -107,11 +112,13 @@ class Integer(Type):
         return one_of(number, {"type": "string"}) if self.text else number
 
 
-@dataclass(frozen=True, slots=True)
 class Decimal(Type):
     """A number kept in single precision, as Compose does; ``percent`` must be whole and at most 100."""
 
-    percent: bool = False
+    __slots__ = ("percent",)
+
+    def __init__(self, percent: bool = False) -> None:
+        self.percent = percent
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         if type(value) is str:
@@ -134,13 +141,15 @@ class Decimal(Type):
         return {"type": ["number", "string"]}
 
 
-@dataclass(frozen=True, slots=True)
 class Size(Type):
     """Bytes: a number, or a string such as ``64m`` (powers of 1024). Kept in bytes, shown as a string of digits."""
 
-    only_text: bool = False
-    whole: bool = False
-    least: int | None = None
+    __slots__ = ("least", "only_text", "whole")
+
+    def __init__(self, only_text: bool = False, whole: bool = False, least: int | None = None) -> None:
+        self.only_text = only_text
+        self.whole = whole
+        self.least = least
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         if type(value) is str:
@@ -163,9 +172,10 @@ class Size(Type):
         return {"type": "string" if self.only_text else ["number", "string"]}
 
 
-@dataclass(frozen=True, slots=True)
 class Duration(Type):
     """A span of time such as ``1m30s``. Kept in nanoseconds, shown as Go writes it."""
+
+    __slots__ = ()
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         if type(value) is not str:
@@ -184,9 +194,10 @@ class Duration(Type):
         return {"type": "string"}
 
 
-@dataclass(frozen=True, slots=True)
 class Mode(Type):
     """File permissions: a number (write 0440 for octal) or a string of octal digits; shown as ``"0440"`` unless ``plain``."""
+
+    __slots__ = ()
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         if type(value) is str:
@@ -210,9 +221,10 @@ class Mode(Type):
         return {"type": ["number", "string"]}
 
 
-@dataclass(frozen=True, slots=True)
 class FlagText(Type):
     """A boolean or a string, kept as a string (``provenance``, ``sbom``)."""
+
+    __slots__ = ()
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         if isinstance(value, bool):
