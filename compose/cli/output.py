@@ -96,6 +96,15 @@ def flush() -> None:
         raise OutputClosed from None
 
 
+def finish() -> None:
+    """Hand over the rest at the end of the process; a reader that has gone away is none to complain to."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (BrokenPipeError, ValueError):
+            continue
+
+
 def discard() -> None:
     """Forget unwritten output and point stdout to nowhere, so that ending the process does not fail on it."""
     null = os.open(os.devnull, os.O_WRONLY)
