@@ -70,6 +70,25 @@ def test_an_unended_line_is_shown_at_the_end_as_partial(pipes: Pipes) -> None:
     assert [(line.text, line.partial) for line in read(pipes.logs)] == [(b"prompt> ", True)]
 
 
+def test_a_line_that_a_run_left_open_ends_where_the_next_run_begins(pipes: Pipes) -> None:
+    pipes.write(b"one\nlast")
+    pipes.log.begin_run()
+    pipes.write(b"first\n")
+    pipes.write(b"second\n")
+    assert texts(pipes) == [b"one", b"last", b"first", b"second"]
+    assert texts(pipes, tail=3) == [b"last", b"first", b"second"]
+    assert texts(pipes, tail=2) == [b"first", b"second"]
+
+
+def test_who_reads_from_the_next_run_on_does_not_see_the_line_that_was_left_open(pipes: Pipes) -> None:
+    pipes.write(b"last")
+    reader = LogReader(pipes.logs)
+    reader.seek_tail(0)
+    pipes.log.begin_run()
+    pipes.write(b"first\n")
+    assert [line.text for line in reader.lines()] == [b"first"]
+
+
 def test_a_very_long_line_comes_in_pieces(pipes: Pipes) -> None:
     for _ in range(10):
         pipes.write(b"x" * CHUNK)
