@@ -20,7 +20,7 @@ from compose.errors import UsageError
 from compose.events import Event, StepStarted
 from compose.intent import Kill, Stop
 from compose.model import Project
-from compose.plan import CreateContainer, Plan, RemoveContainer, RenameContainer, StartContainer
+from compose.plan import AwaitContainer, CreateContainer, Plan, RemoveContainer, RenameContainer, StartContainer
 from runtime import observe
 from runtime.spec import ContainerSpec
 from runtime.state import ContainerState, Snapshot
@@ -44,7 +44,7 @@ class Selection:
     ) -> Selection:
         """Read the flags of ``up``. Raises UsageError for services that are not part of it."""
         defined = {**project.services, **project.disabled_services}
-        refuse_undefined((*named, *no_attach), defined)
+        refuse_undefined(named, defined)
         if unknown := [s for s in attach if s not in defined]:
             raise UsageError(f"cannot attach to services not included in up: {', '.join(unknown)}")
         chosen = set(attach) or {s for s in _scope(project, named, with_dependencies) if defined[s].attach}
@@ -126,7 +126,8 @@ class Attached:
             self._stop(Stop(services=self.selection.named, timeout=self.timeout))
 
     def _interrupted(self) -> int:
-        output.note("\nGracefully Stopping... press Ctrl+C again to force")
+        output.data("Gracefully Stopping... press Ctrl+C again to force")
+        output.flush()
         self._complete.set()
         try:
             self._stop(Stop(services=self.selection.named, timeout=self.timeout))
@@ -175,6 +176,8 @@ class Attached:
                 case _:
                     continue
         running = {i for i, s in there.items() if s.running}
+        self._shown.clear()  # an attempt before this one, in conflict with another command, may have planned other containers
+        self._monitored.clear()
         self._remember([s for i, s in specs.items() if i in started | running])
         for container_id in (running & specs.keys()) - started:
             if container_id in self._shown or container_id in self._monitored:
@@ -193,7 +196,7 @@ class Attached:
                 self._monitored.add(state.spec.id)
 
     def _watch(self, event: Event) -> None:
-        if isinstance(event, StepStarted) and isinstance(event.step.operation, StartContainer):
+        if isinstance(event, StepStarted) and isinstance(event.step.operation, StartContainer | AwaitContainer):
             self._announce()
 
     def _announce(self) -> None:
@@ -208,10 +211,10 @@ class Attached:
         return not listing.is_oneoff(state) and (listing.service(state) in self.selection.shown or state.spec.id in self._monitored)
 
     def _ended(self, end: Ended) -> None:
-        if end.restarting:
-            return
-        self._monitored.discard(end.container)
-        self._outcome.codes.setdefault(end.service, end.code)
+        if not end.restarting:
+            self._monitored.discard(end.container)
+        if self.abort_on_exit or not end.restarting:
+            self._outcome.codes.setdefault(end.service, end.code)
         if self.abort_on_exit or (self.abort_on_failure and end.code):
             if self._outcome.first is None:
                 self._outcome.first = end.code

@@ -22,7 +22,9 @@ from runtime import observe
 def rm(options: GlobalOptions, services: tuple[str, ...], force: bool, stop_first: bool, volumes: bool, everything: bool) -> None:
     """Removes stopped service containers."""
     defined = project.known(options)
-    names = _names(defined.name, services, stop_first)
+    known = {**defined.services, **defined.disabled_services}
+    project.refuse_undefined(services, known)
+    names = _names(defined.name, services or tuple(known), stop_first)
     if not names:
         output.note("No stopped containers")
         return
@@ -35,5 +37,5 @@ def rm(options: GlobalOptions, services: tuple[str, ...], force: bool, stop_firs
 
 
 def _names(project_name: str, services: tuple[str, ...], stop_first: bool) -> list[str]:
-    states = [s for s in observe.containers(project_name) if not services or listing.service(s) in services]
+    states = [s for s in observe.containers(project_name) if listing.service(s) in services and not listing.is_oneoff(s)]
     return [s.spec.name for s in states if stop_first or not s.running]

@@ -97,7 +97,7 @@ def up(options: GlobalOptions, /, services: tuple[str, ...], **said: object) -> 
     refuse(flags)
     defined = project.load(options)
     if flags.exit_code_from is not None:
-        project.refuse_undefined([flags.exit_code_from], {**defined.services, **defined.disabled_services})
+        _refuse_code_from(defined, services, flags.exit_code_from)
     change = Change(
         options=options,
         project=defined,
@@ -159,6 +159,16 @@ def refuse(flags: Flags) -> None:
     for clash, message in clashes:
         if clash:
             raise UsageError(message)
+
+
+def _refuse_code_from(defined: Project, services: tuple[str, ...], name: str) -> None:
+    """Raise UsageError for a service that is not part of this ``up``: it has no exit code to end with."""
+    from compose import graph
+
+    project.refuse_undefined([name], {**defined.services, **defined.disabled_services})
+    enabled = graph.enable(defined, services)
+    if name not in (graph.closure(enabled, services) if services else enabled.services):
+        raise UsageError(f"no such service: {name}: disabled", hint=f"name it too: it is not started by `up {' '.join(services)}`")
 
 
 def _attached(change: Change, flags: Flags, defined: Project, services: tuple[str, ...]) -> int:

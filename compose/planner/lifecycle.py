@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from compose import graph
+from compose.errors import PlanError
 from compose.intent import Kill, Pause, Restart, Rm, Start, Stop, Unpause, Up
 from compose.model import Project, Service
 from compose.plan import KillContainer, PauseContainer, Plan, RestartContainer, RunHook, RunProvider, UnpauseContainer
@@ -85,9 +86,15 @@ def plan_unpause(project: Project, snapshot: Snapshot, intent: Unpause) -> Plan:
 
 
 def plan_start(project: Project, snapshot: Snapshot, intent: Start) -> Plan:
-    """Start the containers that are there, those of dependencies first, with the conditions of ``depends_on``; nothing is made."""
+    """Start the containers that are there, those of dependencies first, with the conditions of ``depends_on``; nothing is made.
+
+    Raises PlanError when there is none at all.
+    """
     enabled, world = graph.enable(project, intent.services), World(snapshot)
     asked = graph.closure(enabled, intent.services or enabled.services)
+    if not world.replicas and asked:
+        first = next(n for n in graph.order(enabled, asked))
+        raise PlanError(f'service "{first}" has no container to start', hint="make one: pycompose up -d")
     counts = {n: len(world.replicas.get(n, ())) for n in asked}
     work = Convergence(enabled, snapshot, Up(services=intent.services, scale=counts, wait=intent.wait, wait_timeout=intent.wait_timeout))
     scope.select(work)

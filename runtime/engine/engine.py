@@ -110,7 +110,8 @@ class Engine:
         await containers.allow_links(self.where, self.networker, spec)
         await containers.publish(self.where, self.networker, spec)
         try:
-            await self._call(spec.project, "start", id=container)
+            with anyio.CancelScope(shield=True):  # the supervisor finishes what it began: whoever cancels must find it done, to undo it
+                await self._call(spec.project, "start", id=container)
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await containers.unpublish(self.networker, spec)
