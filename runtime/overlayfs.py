@@ -20,12 +20,19 @@ def mount_layers(lowers: Sequence[str], upper: str, work: str, mountpoint: str) 
     """Mount the layers (lowest first) on ``mountpoint``, read-only when ``upper`` is empty. Missing ``upper`` and ``work`` are made."""
     if upper:
         _prepare_upper(lowers, upper, work)
+    if not _takes_layers_one_by_one():
+        _by_descriptors(lowers, upper, work, mountpoint)
+        return
     try:
         _attach(_by_context(lowers, upper, work), mountpoint)
     except KernelError as error:
-        if error.errno not in (22, 38, 95):  # EINVAL, ENOSYS, EOPNOTSUPP: an older kernel
-            raise _explained(error) from None
-        _by_descriptors(lowers, upper, work, mountpoint)
+        raise _explained(error) from None
+
+
+def _takes_layers_one_by_one() -> bool:
+    """Asked of the release: trying would leave a line in the kernel's log at every start."""
+    release = os.uname().release.split(".")
+    return (int(release[0]), int("".join(c for c in release[1] if c.isdigit()) or 0)) >= (6, 8)
 
 
 def _attach(mounted: int, mountpoint: str) -> None:

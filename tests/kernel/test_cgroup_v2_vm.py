@@ -11,13 +11,13 @@ import pytest
 
 from tests.kernel.vm.boot import Kernel, boot, build_disk, build_initramfs, find_kernel
 
-pytestmark = [pytest.mark.root, pytest.mark.vm, pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.root, pytest.mark.vm, pytest.mark.slow, pytest.mark.timeout(1900)]
 
 SANDBOX = """
 test "$(grep -c cgroup2 /proc/mounts)" = 1 || exit 90
 grep -q ' cgroup ' /proc/mounts && exit 91
 cat /sys/fs/cgroup/cgroup.controllers
-python3 -m pytest -q -p no:cacheprovider --timeout 300 tests/kernel/sandbox
+python3 -m pytest -q -p pytest_timeout -p no:cacheprovider --timeout 300 --tb=short tests/kernel/sandbox
 """
 
 
@@ -47,7 +47,7 @@ def run(kernel: Kernel, scratch: str, job: str, seconds: float) -> str:
 
 
 def test_the_sandbox_on_cgroup_v2_alone(kernel, scratch):
-    console = run(kernel, scratch, SANDBOX, 1200)
+    console = run(kernel, scratch, SANDBOX, 1700)
     print(console[-20000:])
     assert "EXIT 0" in console
     assert " passed" in console
