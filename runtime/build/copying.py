@@ -12,7 +12,7 @@ from runtime.build.fingerprint import attributes
 from runtime.build.modes import Mode
 from runtime.build.select import Selected
 from runtime.build.view import Node, View
-from runtime.build.writer import LayerWriter
+from runtime.build.writer import LayerWriter, whole_seconds
 from runtime.errors import BuildError
 
 
@@ -66,12 +66,27 @@ class Copier:
         if node.is_directory:
             self._directory(node, target, name)
             return
+        if not self.writer.is_fresh(target.rpartition("/")[0]):
+            self._refuse_directory(target)
+        if self._linked(node, target):
+            return
+        if node.is_file:
+            self._file(node, target)
+        else:
+            self._create(node, target)
+            self.metadata(node, target)
+
+    def _refuse_directory(self, target: str) -> None:
         existing = self.writer.existing(target)
         if existing is not None and existing.is_directory:
             raise BuildError(f"cannot replace the directory /{target} with a file", hint="end the target with / to copy into the directory")
-        if not self._linked(node, target):
-            self._create(node, target)
-            self.metadata(node, target)
+
+    def _file(self, node: Node, target: str) -> None:
+        bits = stat.S_IMODE(node.stat.st_mode)
+        mode = self.options.mode.change(bits, False) if self.options.mode else bits
+        after = self.writer.file(target, node.path, node.stat, mode, self.options.owner or self.view.owner_of(node))
+        if self.options.contents is not None and self.options.contents.differs(node.path, after):
+            raise BuildError(f"{node.name} changed while it was being copied", hint="build again when nothing writes to the context")
 
     def _directory(self, node: Node, target: str, name: str) -> None:
         existing = self.writer.existing(target)
@@ -99,10 +114,6 @@ class Copier:
         return True
 
     def _create(self, node: Node, target: str) -> None:
-        if node.is_file:
-            self.writer.file(target, node.path)
-            self._check_unchanged(node)
-            return
         self.writer.make_way(target)
         path = self.writer.host(target)
         if node.is_link:
@@ -111,10 +122,6 @@ class Copier:
             os.mknod(path, node.stat.st_mode, node.stat.st_rdev)
         else:
             raise BuildError(f"{node.name}: a socket cannot be copied", hint="name it in .dockerignore")
-
-    def _check_unchanged(self, node: Node) -> None:
-        if self.options.contents is not None and self.options.contents.differs(node.path, os.lstat(node.path)):
-            raise BuildError(f"{node.name} changed while it was being copied", hint="build again when nothing writes to the context")
 
     def metadata(self, node: Node, target: str) -> None:
         """Owner, mode, extended attributes and times, as the source has them or the options say."""
@@ -127,10 +134,10 @@ class Copier:
             os.chmod(path, self.options.mode.change(bits, node.is_directory) if self.options.mode else bits)
         for key, value in attributes(node.path):
             os.setxattr(path, key, value, follow_symlinks=False)
-        os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns), follow_symlinks=False)
+        os.utime(path, ns=whole_seconds(found), follow_symlinks=False)
 
     def _times(self, node: Node, target: str) -> None:
-        os.utime(self.writer.host(target), ns=(node.stat.st_atime_ns, node.stat.st_mtime_ns))
+        os.utime(self.writer.host(target), ns=whole_seconds(node.stat))
 
 
 def _join(directory: str, name: str) -> str:

@@ -49,6 +49,19 @@ def attributes(path: str) -> list[tuple[str, bytes]]:
     ]
 
 
+def attributes_of(descriptor: int) -> list[tuple[str, bytes]]:
+    """``attributes`` of an open file."""
+    try:
+        names = os.listxattr(descriptor)
+    except OSError:
+        return []
+    return [(n, os.getxattr(descriptor, n)) for n in sorted(names) if _travels(n)]
+
+
+def _travels(name: str) -> bool:
+    return not name.startswith(_UNHASHED) or name.startswith("system.posix_acl")
+
+
 def _line(view: View, node: Node, name: str, contents: Contents, links: dict[tuple[int, int], str]) -> str:
     found = node.stat
     uid, gid = view.owner_of(node)

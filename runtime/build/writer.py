@@ -10,12 +10,13 @@ import os
 import stat
 from collections.abc import Iterable, Sequence
 
-from runtime.build.fingerprint import attributes
+from runtime.build.fingerprint import attributes, attributes_of
 from runtime.build.modes import Mode
 from runtime.build.view import Node, View
 from runtime.errors import BuildError
 
 _CHUNK = 1 << 20
+_SMALL = 64 << 10
 _WHITEOUT = ".wh."
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -59,6 +60,10 @@ class LayerWriter:
             return None
         return self.view.locate(name, follow=False).node
 
+    def is_fresh(self, directory: str) -> bool:
+        """Whether only this layer has the directory: names in it that were not written yet are free."""
+        return directory in self._fresh
+
     def make_way(self, name: str) -> None:
         """Remove what an earlier part of this same layer put at ``name`` (a directory of the layers below may not be replaced)."""
         _refuse_whiteout(name)
@@ -71,17 +76,27 @@ class LayerWriter:
             raise BuildError(f"cannot replace the directory /{name} with a file", hint="end the target with / to copy into the directory")
         os.unlink(path)
 
-    def file(self, name: str, source: str) -> None:
-        """A regular file with the bytes of ``source``, replacing what the name stood for."""
-        target = self._new(name)
+    def file(self, name: str, source: str, found: os.stat_result, mode: int, owner: tuple[int, int]) -> os.stat_result:
+        """A regular file with the bytes of ``source`` (which ``found`` described), replacing what the name stood for.
+
+        Returns what the source was like after the copy.
+        """
+        origin = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            origin = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            target = self._new(name)
             try:
-                _copy_bytes(origin, target)
+                _copy_bytes(origin, target, found.st_size)
+                if owner != (0, 0):  # it was made by root
+                    os.fchown(target, *owner)
+                os.fchmod(target, mode)
+                for key, value in attributes_of(origin):
+                    os.setxattr(target, key, value)
+                os.utime(target, ns=whole_seconds(found))
             finally:
-                os.close(origin)
+                os.close(target)
+            return os.fstat(origin)
         finally:
-            os.close(target)
+            os.close(origin)
 
     def content(self, name: str, data: bytes) -> None:
         """A regular file with given bytes."""
@@ -150,12 +165,23 @@ def copy_metadata(source: str, found: os.stat_result, target: str) -> None:
     os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
-def _copy_bytes(origin: int, target: int) -> None:
-    size = os.fstat(origin).st_size
+def _copy_bytes(origin: int, target: int, size: int) -> None:
+    if size <= _SMALL:
+        while piece := os.read(origin, _SMALL + 1):
+            os.write(target, piece)
+            if len(piece) <= size:
+                return
+        return
     try:
         while size > 0 and (copied := os.copy_file_range(origin, target, 1 << 30)):
             size -= copied
-    except OSError:  # not on every pair of file systems; /proc-like sources neither
+    except OSError:  # not on every pair of file systems
         os.lseek(origin, os.lseek(target, 0, os.SEEK_END), os.SEEK_SET)
         while piece := os.read(origin, _CHUNK):
             os.write(target, piece)
+
+
+def whole_seconds(found: os.stat_result) -> tuple[int, int]:
+    """The modification time as layers keep it, for utime(2)'s ``ns``: whole seconds, so that packing need not cut it."""
+    seconds = found.st_mtime_ns // 1_000_000_000 * 1_000_000_000
+    return seconds, seconds
