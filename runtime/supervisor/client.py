@@ -7,6 +7,7 @@ Calls made meanwhile wait in the socket's backlog.
 from __future__ import annotations
 
 import fcntl
+import itertools
 import json
 import os
 import socket
@@ -109,13 +110,35 @@ class Client:
         raise self._gone()
 
     def subscribe(self, ids: list[str] | None = None) -> Iterator[dict[str, Any]]:
-        """Events as they happen, of all the project's containers or of ``ids``, until the supervisor leaves. The first yield follows subscription."""
-        self.call("subscribe", ids=ids)
+        """Events as they happen, of all the project's containers or of ``ids``, until the supervisor leaves because nothing is left to do.
+
+        When it is killed, its successor is asked, and what happened meanwhile is read from the file of events.
+        """
+        began = time.time_ns()
+        told: set[tuple[object, ...]] = set()
         while True:
+            self.call("subscribe", ids=ids)
+            missed = [e for e in self._recorded(began) if ids is None or e["id"] in ids] if told else []
             try:
-                yield self._read_line()
+                for event in itertools.chain(missed, self._events()):
+                    identity = (event["time"], event["action"], event["id"])
+                    if identity not in told:
+                        told.add(identity)
+                        yield event
             except ConnectionError:
-                return
+                self.close()
+                if not is_answering(self.project, self.paths):
+                    return
+                told.add(())  # from here on there may be something missed
+
+    def _events(self) -> Iterator[dict[str, Any]]:
+        while True:
+            yield self._read_line()
+
+    def _recorded(self, since: int) -> Iterator[dict[str, Any]]:
+        text = read_file(f"{self.paths.project(self.project)}/events.jsonl") or b""
+        events = (json.loads(row) for row in text.splitlines() if row.endswith(b"}"))
+        return (e for e in events if e["time"] >= since)
 
     def attach(self, container: str, *, stdin_once: bool = False) -> Attachment:
         """Join a container's streams, started or yet to be started. ``stdin_once``: the end of what is sent is the end of its standard input."""

@@ -10,6 +10,7 @@ from runtime.supervisor import keeper
 from runtime.supervisor.keeper import EXIT, Estate
 from runtime.supervisor.loop import Loop
 
+_PATIENCE = 1.0  # a keeper that is stopped (SIGSTOP) must not stop the worker for good
 Exited = Callable[[int, int], None]
 
 
@@ -51,7 +52,7 @@ class Keeping:
         self._say("leave")
 
     def _start(self) -> None:
-        self._channel.setblocking(True)
+        self._channel.settimeout(_PATIENCE)
         self._loop.watch(self._channel.fileno(), self._hear)
 
     def _say(self, message: str, descriptors: list[int] | None = None) -> None:
@@ -63,7 +64,7 @@ class Keeping:
     def _hear(self, _: int) -> None:
         try:
             message, descriptors, _, _ = socket.recv_fds(self._channel, EXIT.size, 1, socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC)
-        except BlockingIOError:
+        except (BlockingIOError, TimeoutError):
             return
         except ConnectionError:
             message, descriptors = b"", []

@@ -2,7 +2,8 @@
 
 ``logs/stdout.<generation>`` and ``logs/stderr.<generation>`` hold what the container wrote, byte for byte; ``logs/index.<generation>`` holds one
 record of 24 bytes per arrival: when (ns since the epoch), from which offset, how many bytes, of which stream, and whether it begins within a
-line that the generation before began (CUT) or is the first of another run of the container, so that a line left open ends there (RUN). Raw bytes are what splice(2) can move without ever holding them in a process that may be killed.
+line that the generation before began (CUT) or is the first of another run of the container, so that a line left open ends there (RUN).
+Raw bytes are what splice(2) can move without ever holding them in a process that may be killed.
 """
 
 from __future__ import annotations

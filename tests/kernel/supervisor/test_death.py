@@ -177,3 +177,28 @@ def test_a_broken_start_is_explained(lab: Any, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.undo()
     for name in ("sock", "lock"):
         os.unlink(f"{lab.paths.project_run('supervised')}/supervisor.{name}")
+
+
+def test_subscribers_miss_nothing_when_the_worker_dies(lab: Any) -> None:
+    container = lab.create(script="sleep 0.2; exit 1", restart=RestartPolicy(name="on-failure", maximum_retry_count=6))
+    seen: list[dict[str, Any]] = []
+
+    def listen() -> None:
+        with client.Client("supervised", lab.paths) as connection:
+            for event in connection.subscribe([container]):
+                seen.append(event)
+                if [e["action"] for e in seen].count("die") == 7:
+                    return
+
+    listening = threading.Thread(target=listen)
+    listening.start()
+    lab.until(lambda: lab.processes())
+    time.sleep(0.5)
+    lab.start(container)
+    for _ in range(3):
+        time.sleep(0.4)
+        os.kill(lab.worker(), signal.SIGKILL)
+    listening.join(60)
+    assert not listening.is_alive()
+    assert [e["action"] for e in seen] == ["create", *["start", "die"] * 7]
+    assert [e["action"] for e in lab.events(container)] == ["create", *["start", "die"] * 7]
