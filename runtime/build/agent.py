@@ -28,23 +28,18 @@ def serve(source: str, path: str, *, mode: int, uid: int, gid: int, held: ExitSt
     if not stat.S_ISSOCK(found.st_mode):
         source = _agent_of_key(source, f"{path}.agent", held)
     listener = socket.socket(socket.AF_UNIX)
-    held.callback(listener.close)
     listener.bind(path)
     os.chown(path, uid, gid)
     os.chmod(path, mode)
     listener.listen()
-    held.callback(_wake, path)
+    held.callback(_close, listener)
     threading.Thread(target=_accept, args=(listener, source), daemon=True).start()
 
 
-def _wake(path: str) -> None:
-    """End the accepting thread: its listener is about to be closed."""
-    with socket.socket(socket.AF_UNIX) as last:
-        try:
-            last.connect(path)
-            last.send(b"")
-        except OSError:
-            return
+def _close(listener: socket.socket) -> None:
+    """End the accepting thread: a mere close would leave it waiting."""
+    with listener:
+        listener.shutdown(socket.SHUT_RDWR)
 
 
 def _accept(listener: socket.socket, source: str) -> None:
