@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from anyio import to_thread
@@ -29,15 +30,11 @@ Network = Callable[[], Awaitable["Networker"]]
 
 def create(where: Paths, spec: ContainerSpec) -> None:
     """Write the container's directory, complete or not at all; make and seed the volumes that it is the first to use."""
-    from runtime.images import ImageStore
-
     directory = where.container(spec.project, spec.id)
     if os.path.exists(f"{directory}/spec.json"):
         return  # made by a command that was ended before it could say so
-    records.refuse_taken_name(where, spec)
-    store = ImageStore(where)
-    image_id = spec.image_id or _image_id(store.find(spec.image), spec.image)
-    image, layers = store.config(image_id), store.layers(image_id)
+    records.claim_name(where, spec.name, spec.id)
+    image, layers = _image(where, spec.image_id or _image_id(where, spec.image))
     shutil.rmtree(f"{directory}.new", ignore_errors=True)
     for name in ("upper", "work", "logs", "files/mounts"):
         os.makedirs(f"{directory}.new/{name}")
@@ -60,11 +57,8 @@ async def attach(where: Paths, network: Network, spec: ContainerSpec) -> None:
     wired = endpoints(where, spec)
     for endpoint, recorded in wired:
         records.claim_addresses(where, recorded.name, (endpoint.ipv4, endpoint.ipv6), spec.id)
-    networker = await network()
-    for _, recorded in wired:
-        await networker.create_network(recorded)
     sysctls = {k: v for k, v in spec.sysctls.items() if k.startswith("net.")}
-    await networker.attach(spec.id, where.netns(spec.id), wired, sysctls)
+    await (await network()).attach(spec.id, where.netns(spec.id), wired, sysctls)
 
 
 async def publish(where: Paths, network: Network, spec: ContainerSpec) -> None:
@@ -113,8 +107,12 @@ async def remove(where: Paths, network: Network, spec: ContainerSpec, *, volumes
         await (await network()).remove_container(spec.id)
     for endpoint in spec.endpoints:
         records.release_addresses(where, endpoint.network, spec.id)
-    await to_thread.run_sync(_remove_cgroup, where, spec)
-    await to_thread.run_sync(records.delete_container, where, spec.project, spec.id)
+    _remove_cgroup(where, spec)
+    if records.is_small(where, spec.project, spec.id):
+        records.delete_container(where, spec.project, spec.id)
+    else:
+        await to_thread.run_sync(records.delete_container, where, spec.project, spec.id)
+    records.release_name(where, spec.name, spec.id)
     for mount in spec.mounts:
         if volumes and isinstance(mount, VolumeMount) and mount.anonymous:
             await to_thread.run_sync(records.delete_volume, where, mount.volume)
@@ -132,9 +130,11 @@ def _remove_cgroup(where: Paths, spec: ContainerSpec) -> None:
 
 def rename(where: Paths, container: str, name: str) -> None:
     """Give a container another name. Raises when it is taken."""
-    renamed = replace(records.spec(where, container), name=name)
-    records.refuse_taken_name(where, renamed)
-    records.rewrite_spec(where, renamed)
+    spec = records.spec(where, container)
+    records.claim_name(where, name, container)
+    records.rewrite_spec(where, replace(spec, name=name))
+    if spec.name != name:
+        records.release_name(where, spec.name, container)
 
 
 async def connect(where: Paths, networker: Networker, container: str, endpoint: EndpointSpec) -> None:
@@ -147,7 +147,6 @@ async def connect(where: Paths, networker: Networker, container: str, endpoint: 
     records.rewrite_spec(where, changed)
     _write_files(where, changed, where.container(spec.project, spec.id))
     if _is_pinned(where.netns(container)):
-        await networker.create_network(recorded)
         await networker.attach(container, where.netns(container), endpoints(where, changed), {})
 
 
@@ -170,15 +169,17 @@ def _bundle(
 ) -> str:
     from runtime import bundle
 
-    images = {m.image: _mounted_layers(where, m.image) for m in spec.mounts if isinstance(m, ImageMount)}
+    images = {m.image: _image(where, _image_id(where, m.image))[1] for m in spec.mounts if isinstance(m, ImageMount)}
     return codec.dumps(bundle.resolve(spec, image, layers, directory, where, volumes, images))
 
 
-def _mounted_layers(where: Paths, reference: str) -> Sequence[str]:
+@lru_cache(maxsize=64)
+def _image(where: Paths, image_id: str) -> tuple[ImageConfig, tuple[str, ...]]:
+    """An image's configuration and layers, read once in a command: fifty containers may share it. Ids name content, so nothing goes stale."""
     from runtime.images import ImageStore
 
     store = ImageStore(where)
-    return store.layers(_image_id(store.find(reference), reference))
+    return store.config(image_id), store.layers(image_id)
 
 
 def _write_files(where: Paths, spec: ContainerSpec, directory: str) -> None:
@@ -217,10 +218,11 @@ def _volume_spec(where: Paths, spec: ContainerSpec, mount: VolumeMount) -> Volum
     return VolumeSpec(name=mount.volume, project=spec.project, labels=mount.labels, anonymous=True)
 
 
-def _image_id(state: object, reference: str) -> str:
-    from runtime.state import ImageState
+def _image_id(where: Paths, reference: str) -> str:
+    from runtime.images import ImageStore
 
-    if not isinstance(state, ImageState):
+    state = ImageStore(where).find(reference)
+    if state is None:
         raise ImageError(f"No such image: {reference}", hint=f"pycompose pull, or: pycompose image bootstrap {reference}")
     return state.id
 

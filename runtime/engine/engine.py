@@ -87,7 +87,7 @@ class Engine:
 
     async def create_volume(self, volume: VolumeSpec) -> None:
         """Make the volume's directory and record."""
-        await to_thread.run_sync(records.record_volume, self.where, volume)
+        records.record_volume(self.where, volume)
 
     async def remove_volume(self, name: str) -> None:
         """Delete a volume with its data. Raises InUse while a container mounts it."""
@@ -96,7 +96,10 @@ class Engine:
     async def create_container(self, spec: ContainerSpec) -> None:
         """Make everything a start needs: directory, files, volumes (seeded), namespace, interfaces. Starts nothing."""
         try:
-            await to_thread.run_sync(containers.create, self.where, spec)
+            if any(m.kind == "volume" for m in spec.mounts):
+                await to_thread.run_sync(containers.create, self.where, spec)  # may copy an image's content for long
+            else:
+                containers.create(self.where, spec)
             await containers.attach(self.where, self.networker, spec)
         except BaseException:
             with anyio.CancelScope(shield=True):
@@ -161,7 +164,7 @@ class Engine:
 
     async def rename_container(self, container: str, name: str) -> None:
         """Give a container another name, in DNS too."""
-        await to_thread.run_sync(containers.rename, self.where, container, name)
+        containers.rename(self.where, container, name)
         await supervision.refresh(self.where, container)
 
     async def await_container(

@@ -17,6 +17,8 @@ from runtime.errors import Conflict, InUse, NotFound, RuntimeFailure
 from runtime.spec import ContainerSpec, NetworkSpec, VolumeSpec
 from runtime.store import Paths, entries, locked, read_file, remove_file, write_atomic
 
+_ATTEMPTS = 3
+
 
 def record_network(where: Paths, network: NetworkSpec) -> NetworkSpec:
     """Write the network's record unless it is there; returns the one in force. Raises Conflict when its subnet was taken meanwhile."""
@@ -114,10 +116,15 @@ def container_specs(where: Paths) -> Iterable[ContainerSpec]:
 
 def locate(where: Paths, container_id: str) -> str:
     """The project of a container. Raises NotFound."""
-    for project in entries(where.projects):
-        if os.path.exists(f"{where.container(project, container_id)}/spec.json"):
-            return project
-    raise NotFound(f"no such container: {container_id[:12]}")
+    project = _project_of(where, container_id)
+    if project is None:
+        raise NotFound(f"no such container: {container_id[:12]}")
+    return project
+
+
+def _project_of(where: Paths, container_id: str) -> str | None:
+    found = (p for p in entries(where.projects) if os.path.exists(f"{where.container(p, container_id)}/spec.json"))
+    return next(found, None) if container_id else None
 
 
 def spec(where: Paths, container_id: str) -> ContainerSpec:
@@ -134,14 +141,33 @@ def rewrite_spec(where: Paths, changed: ContainerSpec) -> None:
     write_atomic(f"{where.container(changed.project, changed.id)}/spec.json", codec.dumps(changed))
 
 
-def refuse_taken_name(where: Paths, wanted: ContainerSpec) -> None:
-    """Raise Conflict when another container of any project has the name."""
-    for other in container_specs(where):
-        if other.name == wanted.name and other.id != wanted.id:
+def claim_name(where: Paths, name: str, owner: str) -> None:
+    """Give a container's name to ``owner`` (its id), atomically; repeated claims succeed. Raises RuntimeFailure when a living container has it."""
+    path = f"{where.root}/names/{name}"
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    for _ in range(_ATTEMPTS):
+        try:
+            with open(path, "x") as file:
+                file.write(owner)
+            return
+        except FileExistsError:
+            holder = (read_file(path) or b"").decode()
+            if holder == owner:
+                return
+        project = _project_of(where, holder)
+        if project is not None:
             raise RuntimeFailure(
-                f'Conflict. The container name "/{wanted.name}" is already in use by container "{other.id[:12]}" of project {other.project}.',
-                hint=f"remove it first: pycompose -p {other.project} down",
+                f'Conflict. The container name "/{name}" is already in use by container "{holder[:12]}" of project {project}.',
+                hint=f"remove it first: pycompose -p {project} down",
             )
+        remove_file(path)  # its container is gone: a command was ended between the two
+
+
+def release_name(where: Paths, name: str, owner: str) -> None:
+    """Give a name back, if ``owner`` has it."""
+    path = f"{where.root}/names/{name}"
+    if (read_file(path) or b"").decode() == owner:
+        remove_file(path)
 
 
 def publish_container(directory: str, files: Mapping[str, str | bytes]) -> None:
@@ -150,6 +176,11 @@ def publish_container(directory: str, files: Mapping[str, str | bytes]) -> None:
         with open(f"{directory}.new/{name}", "wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
     os.rename(f"{directory}.new", directory)
+
+
+def is_small(where: Paths, project: str, container_id: str) -> bool:
+    """Whether deleting the container is a matter of a few files: it wrote nothing into its own layer."""
+    return not entries(f"{where.container(project, container_id)}/upper")
 
 
 def delete_container(where: Paths, project: str, container_id: str) -> None:
