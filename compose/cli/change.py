@@ -17,7 +17,7 @@ from compose.errors import ComposeError
 from compose.events import Event, StepProgress
 from compose.intent import Create, ImageIntent, Intent, Kill, Pause, Restart, Rm, Run, Scale, Stop, Unpause, Up
 from compose.model import Project
-from compose.plan import Plan
+from compose.plan import Plan, StartContainer
 from runtime import observe
 from runtime.errors import Conflict, RuntimeFailure
 from runtime.state import Snapshot
@@ -122,6 +122,11 @@ def _perform(
 
 
 def _execute(options: GlobalOptions, project: Project, plan: Plan, report: Progress, watch: Watch) -> dict[str, dict[str, str]]:
+    if any(isinstance(s.operation, StartContainer) for s in plan.steps):
+        from runtime.engine import ahead
+
+        ahead.for_starts(plan.project)  # it imports while we do
+
     import anyio
 
     from compose.cli.operations import ProjectOperations

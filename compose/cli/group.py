@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,9 +42,18 @@ class LazyGroup(click.Group):
 
     command_class = Command
 
-    def __init__(self, name: str | None = None, *, table: Mapping[str, Lazy] | None = None, **attributes: Any) -> None:
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        table: Mapping[str, Lazy] | None = None,
+        ahead: Callable[[click.Context, str], None] = lambda _, __: None,
+        **attributes: Any,
+    ) -> None:
+        """``ahead`` is called with a command's name before its module is imported."""
         super().__init__(name, **attributes)
         self.table = table or {}
+        self.ahead = ahead
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names for help and completion."""
@@ -55,6 +64,7 @@ class LazyGroup(click.Group):
         lazy = self.table.get(cmd_name)
         if lazy is None:
             return super().get_command(ctx, cmd_name)
+        self.ahead(ctx, cmd_name)
         module, attribute = lazy.target.split(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
@@ -19,16 +18,13 @@ import anyio.lowlevel
 
 from runtime import codec, errors
 from runtime.errors import RuntimeFailure
+from runtime.network import spawn
 from runtime.network.elements import Link, Target
 from runtime.spec import EndpointSpec, NetworkSpec, PortSpec
 from runtime.store import Paths
 
 __all__ = ["Link", "Networker", "Target"]
 
-_BOOT = (
-    "import gc,json,os,sys;os.closerange(4,65536);gc.disable();sys.path[:]=json.loads(sys.argv[1]);"
-    "from runtime.network.worker import main;gc.freeze();gc.enable();main(int(sys.argv[2]),sys.argv[3])"
-)
 _EXIT_GRACE = 2.0  # seconds; the worker ends by itself when its socket closes
 
 
@@ -73,7 +69,7 @@ class Networker:
     def warm(self) -> None:
         """Start the worker now, without waiting for it; it imports while the caller goes on."""
         if self._socket is None:
-            self._socket, self._pid = _spawn(self._paths.run)
+            self._socket, self._pid = spawn.take(self._paths.run)
 
     async def create_network(self, network: NetworkSpec) -> tuple[str, ...]:
         """Make or complete the bridge and its rules; the host's sysctls that were switched on for it ("net.ipv4.ip_forward=1")."""
@@ -193,29 +189,10 @@ class Networker:
             self._socket = None
             raise _died()
         self._revived = True
-        self._socket, self._pid = _spawn(self._paths.run)
+        self._socket, self._pid = spawn.worker(self._paths.run)
         for call in list(self._calls.values()):
             if call.reply is None:
                 await self._send(call.line)
-
-
-def _spawn(run: str) -> tuple[socket.socket, int]:
-    """Start the worker in a session of its own (Ctrl-C is not for it), on a fresh interpreter without site processing."""
-    ours, theirs = socket.socketpair()
-    path = [os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), *sys.path]
-    argv = [sys.executable, "-E", "-S", "-c", _BOOT, json.dumps(path), "3", run]
-    actions = [
-        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),
-        (os.POSIX_SPAWN_DUP2, 0, 1),
-        (os.POSIX_SPAWN_DUP2, 0, 2),
-        (os.POSIX_SPAWN_DUP2, theirs.fileno(), 3),
-    ]
-    try:
-        pid = os.posix_spawn(sys.executable, argv, os.environ, file_actions=actions, setsid=True)
-    finally:
-        theirs.close()
-    ours.setblocking(False)
-    return ours, pid
 
 
 def _read_lines(channel: socket.socket) -> list[bytes] | None:

@@ -1,0 +1,28 @@
+"""Starting early what a changing command will need: the helpers' imports then overlap with reading the file and planning. Stdlib only."""
+
+from __future__ import annotations
+
+from runtime.store import Paths, entries, is_locked, paths
+
+_STARTING = frozenset(("up", "create", "run", "scale"))
+_ENDING = frozenset(("down",))
+
+
+def for_command(command: str, project: str | None, where: Paths | None = None) -> None:
+    """Start the network worker when ``command`` on ``project`` is likely to change networks: the first ``up``, and a ``down`` of something.
+
+    A guess that is wrong costs nothing but the other processor's time.
+    """
+    at = where or paths()
+    supervised = project is not None and is_locked(f"{at.project_run(project)}/supervisor.lock")
+    if (command in _STARTING and not supervised) or (command in _ENDING and project and entries(f"{at.project(project)}/containers")):
+        from runtime.network import spawn
+
+        spawn.ahead(at.run)
+
+
+def for_starts(project: str, where: Paths | None = None) -> None:
+    """Start the project's supervisor, if there is none, before the first container is ready to be started."""
+    from runtime.supervisor import client
+
+    client.ensure(project, where or paths())
