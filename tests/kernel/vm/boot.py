@@ -77,8 +77,8 @@ mount -t tmpfs run /run; mount -t tmpfs tmp /tmp; mkdir -p /run/netns
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 hostname machine; ip link set lo up
 cd /repository
-sh /job > /dev/ttyS0 2>&1
-echo "EXIT $?" > /dev/ttyS0
+(sh /job 2>&1; echo $? > /status) | cat > /dev/ttyS0
+echo "EXIT $(cat /status)" > /dev/ttyS0
 sync; poweroff -f
 """
 
@@ -165,7 +165,7 @@ def build_disk(scratch: str, path: str, job: str) -> None:
     for applet in subprocess.run(["/bin/busybox", "--list"], capture_output=True, text=True, check=True).stdout.split():
         if applet != "busybox":
             os.symlink("/bin/busybox", f"{root}/bin/{applet}")
-    for name in ("passwd", "group", "hosts", "hostname", "nsswitch.conf"):
+    for name in ("passwd", "group", "hosts", "hostname", "nsswitch.conf", "protocols", "services"):
         shutil.copy(f"/etc/{name}", f"{root}/etc/{name}")
     _copy_python(root)
     for program in PROGRAMS:
@@ -214,6 +214,8 @@ def _copy_python(root: str) -> None:
     for directory in (p for p in sys.path if p.endswith("site-packages")):
         for package in (*PACKAGES, *MORE_PACKAGES):
             _copy_tree(f"{directory}/{package}", f"{root}/repository/{package}")
+            for extension in glob.glob(f"{directory}/{package}/**/*.so", recursive=True):
+                _copy_libraries(extension, root)
 
 
 def copy_program(path: str, root: str) -> None:
