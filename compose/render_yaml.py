@@ -14,7 +14,7 @@ from compose.schema.numbers import float_text
 
 Plain: TypeAlias = "bool | int | float | str | list[Plain] | dict[str, Plain] | None"
 
-_OLD = frozenset("y Y yes Yes YES on On ON n N no No NO off Off OFF".split())
+_OLD = frozenset(["y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "n", "N", "no", "No", "NO", "off", "Off", "OFF"])
 _BASE_60 = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
 _SIMPLE = re.compile(r"[A-Za-z/_.][A-Za-z0-9_./=+@-]*")
 _FIRST = frozenset("#,[]{}&*!|>'\"%@`")
@@ -141,7 +141,7 @@ def _is_printable(char: str) -> bool:
 
 
 def _block_allowed(value: str) -> bool:
-    return value[-1] != " " and " \n" not in value and _printable(value.replace("\t", "").replace("\n", ""))
+    return value[-1] != " " and value[0] != "\t" and " \n" not in value and _printable(value.replace("\t", "").replace("\n", ""))
 
 
 def _literal(value: str, indent: int) -> str:

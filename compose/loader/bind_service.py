@@ -10,6 +10,7 @@ from compose.loader.bind_parts import build, deploy, device_requests, hooks, mou
 from compose.loader.bind_values import bool_or_none, decimal, each, integer, maps, nulls, opt_tuple, seconds, text, texts, tuples
 from compose.schema.tree import Map, Seq
 
+
 def _files(service: Map, key: str) -> tuple[model.ServiceFile, ...]:
     return tuple(
         model.ServiceFile(source=text(f, "source"), target=text(f, "target"), uid=text(f, "uid"), gid=text(f, "gid"), mode=integer(f, "mode"))

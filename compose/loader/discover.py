@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from compose.errors import LoadError, Position, Problem
 from compose.loader.dotenv import DotenvError, parse
 from compose.loader.options import LoadOptions
+from runtime.record import dataclass
 
 FILES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 OVERRIDES = ("compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml")
@@ -150,7 +151,8 @@ def normalized(name: str) -> str:
 def _given_name(place: Place, options: LoadOptions) -> str:
     name = options.project_name or place.environment.get("COMPOSE_PROJECT_NAME", "")
     if name and not _NAME.fullmatch(name):
-        message = f"invalid project name {name!r}: must consist only of lowercase alphanumeric characters, hyphens, and underscores as well as start with a letter or number"
+        rule = "must consist only of lowercase alphanumeric characters, hyphens, and underscores as well as start with a letter or number"
+        message = f"invalid project name {name!r}: {rule}"
         hint = f"such as {normalized(name)!r}" if normalized(name) else None
         raise LoadError(Problem(path="name", message=message, hint=hint))
     return name

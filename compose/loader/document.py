@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import yaml
 
@@ -16,6 +16,7 @@ from compose.errors import LoadError, Position, Problem
 from compose.loader.scalars import resolve
 from compose.schema.base import Locate
 from compose.schema.tree import Map, Origin, Seq, Timestamp, Value, path_text
+from runtime.record import dataclass
 
 Path = tuple[str | int, ...]
 Pending = tuple[Map | Seq, str | int, Path]  # a container, the key of a string with a '$' in it, and its path
@@ -129,7 +130,7 @@ class _Tree:
 
     def __init__(self, locate: Locate) -> None:
         self.locate: Callable[[Origin | None], Position | None] = locate
-        self.memo: dict[str, None | bool | int | float | str] = {}
+        self.memo: dict[str, bool | int | float | str | None] = {}
         self.path: list[str | int] = []
         self.seen: set[int] = set()
         self.open: set[int] = set()
@@ -170,7 +171,7 @@ class _Tree:
         self.path.pop()
         return result
 
-    def scalar(self, node: yaml.ScalarNode) -> None | bool | int | float | str:
+    def scalar(self, node: yaml.ScalarNode) -> bool | int | float | str | None:
         tag, text = node.tag, str(node.value)
         if tag == _UNRESOLVED or tag == "!override":
             if node.style and node.style in "'\"|>":
@@ -181,7 +182,7 @@ class _Tree:
             return memo[text] if tag == _UNRESOLVED else text
         return self.tagged(node, tag.removeprefix(_TAG), text)
 
-    def tagged(self, node: yaml.ScalarNode, tag: str, text: str) -> None | bool | int | float | str:
+    def tagged(self, node: yaml.ScalarNode, tag: str, text: str) -> bool | int | float | str | None:
         if tag not in ("int", "float", "bool", "null", "timestamp", "binary"):
             return text
         if tag == "binary":

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from compose.schema.tree import Origin, Value
+from runtime.record import dataclass
 
 
 @dataclass(slots=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from compose.errors import Problem
 from compose.loader.document import Pending
 from compose.loader.template import InvalidTemplate, Lookup, MissingVariable, substitute
 from compose.schema.base import Locate
 from compose.schema.tree import Map, Origin, path_text
+from runtime.record import dataclass
 
 Trace = Callable[["Origin | None", str, "str | None"], None]
 

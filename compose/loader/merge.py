@@ -7,9 +7,10 @@ in place. Runs in the command's process.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from compose.schema.tree import Map, Origin, Seq, Value
+from runtime.record import dataclass
 
 Record = Callable[[tuple[str, ...], "Origin | None", Value], None]
 Key = Callable[[Value], str]
@@ -117,6 +118,7 @@ class Merge:
         return self.lay(base, over, RULES.below["services"].below["*"])
 
     def put(self, base: Map, key: str, value: Value, over: Map, rule: Rule) -> None:
+        """Lay one value over one that is there."""
         present = base[key]
         if rule.replace or present is None:
             self.replace(base, key, value, over)
@@ -131,11 +133,13 @@ class Merge:
             self.replace(base, key, value, over)
 
     def replace(self, base: Map, key: str, value: Value, over: Map) -> None:
+        """Let the later value stand alone."""
         if self.record is not None:
             self.record(tuple(self.path), base.where(key), base[key])
         base.adopt(key, value, over)
 
     def append(self, base: Seq, over: Seq, rule: Rule) -> None:
+        """Add the later items."""
         if rule.match:
             self.matched(base, over, rule)
             return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from compose.errors import LoadError, Problem
@@ -18,6 +17,7 @@ from compose.loader.select import closure, drop_missing, enabled, needed, profil
 from compose.loader.template import InvalidTemplate, MissingVariable, substitute
 from compose.schema.base import Reading
 from compose.schema.tree import Map
+from runtime.record import dataclass
 
 if TYPE_CHECKING:
     from compose.model import Project

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+from runtime.record import dataclass
 
 Lookup = Callable[[str], "str | None"]
 

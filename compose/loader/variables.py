@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from compose.loader.options import LoadOptions
 from compose.loader.project import load_tree
 from compose.loader.template import InvalidTemplate, variables
 from compose.schema.tree import Map, Seq, Value
+from runtime.record import dataclass
 
 
 @dataclass(slots=True)

@@ -12,11 +12,11 @@ from typing import ClassVar, TypeAlias
 from compose.errors import Position, Problem
 from compose.schema.tree import Map, Origin, Seq, Value, kind, path_text
 
-Plain: TypeAlias = "None | bool | int | float | str | list[Plain] | dict[str, Plain]"
+Plain: TypeAlias = "bool | int | float | str | list[Plain] | dict[str, Plain] | None"
 Locate: TypeAlias = "Callable[[Origin | None], Position | None]"
 
 
-class Rejected(Exception):  # noqa: N818
+class Rejected(Exception):
     """A value was refused and the refusal is already recorded."""
 
 
@@ -25,7 +25,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     best: str | None = None
     limit = max(1, len(word) // 3) + 1
     for candidate in known:
-        if abs(len(candidate) - len(word)) < limit:
+        if abs(len(candidate) - len(word)) < limit and not set(word.lower()).isdisjoint(candidate.lower()):
             distance = _distance(word.lower().replace("-", "_"), candidate.lower().replace("-", "_"), limit)
             if distance < limit:
                 best, limit = candidate, distance

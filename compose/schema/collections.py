@@ -86,8 +86,6 @@ class ListOf(Type):
 
     def schema(self) -> dict[str, Plain]:
         result: dict[str, Plain] = {"type": "array", "items": self.item.schema()}
-        if self.unique:
-            result["uniqueItems"] = True
         return one_of({"type": "string"}, result) if self.single else result
 
 
@@ -219,7 +217,7 @@ class KeyValues(Type):
     def schema(self) -> dict[str, Plain]:
         return one_of(
             {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean", "null"]}},
-            {"type": "array", "items": {"type": "string"}, "uniqueItems": True},
+            {"type": "array", "items": {"type": "string"}},
         )
 
 
@@ -252,7 +250,8 @@ class TextMap(Type):
         return show_any(value, json)
 
     def schema(self) -> dict[str, Plain]:
-        kinds: list[Plain] = ["string", *(["number"] if self.numbers else []), *(["boolean"] if self.any_scalar else []), *(["null"] if self.any_scalar or self.nulls else [])]
+        more = {"number": self.numbers, "boolean": self.any_scalar, "null": self.any_scalar or self.nulls}
+        kinds: list[Plain] = ["string", *(kind for kind, taken in more.items() if taken)]
         return {"type": "object", "additionalProperties": {"type": kinds}}
 
 
@@ -379,7 +378,7 @@ class Object(Type):
             if known.type.nullable and "anyOf" not in described:
                 described = one_of(described, {"type": "null"})
             properties[known.key] = {"description": known.doc, **described} if known.doc else described
-        result: dict[str, Plain] = {"type": "object", "properties": properties, "additionalProperties": False}
+        result: dict[str, Plain] = {"type": "object", "properties": properties, "additionalProperties": self.lenient}
         required: list[Plain] = [f.key for f in self.fields if f.required]
         if required:
             result["required"] = required

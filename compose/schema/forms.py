@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-
 from compose.schema import ports, words
 from compose.schema.base import Plain, Reading, Rejected, Type, one_of
 from compose.schema.collections import ListOf, MapOf, Object, attribute, refuse_twins, show_any
@@ -271,7 +270,7 @@ class External(Type):
         return Flag().read(value, origin, reading)
 
     def schema(self) -> dict[str, Plain]:
-        return one_of({"type": ["boolean", "string"]}, {"type": "object", "properties": {"name": {"type": "string"}}, "additionalProperties": False})
+        return one_of({"type": ["boolean", "string"]}, {"type": "object", "properties": {"name": {"type": "string"}}, "additionalProperties": self.lenient})
 
 
 class Options(Type):

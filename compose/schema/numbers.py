@@ -6,7 +6,11 @@ import math
 import re
 import struct
 
-_UNITS = {"ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9, "w": 7 * 86400 * 10**9}
+_SECOND = 10**9
+_UNITS = {
+    "ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000, "s": _SECOND, "m": 60 * _SECOND, "h": 3600 * _SECOND,
+    "d": 86400 * _SECOND, "w": 7 * 86400 * _SECOND,
+}
 _PART = re.compile(r"([0-9]*\.?[0-9]*)([a-zµμ]+)")
 _SIZE = re.compile(r"([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?|[-+]?[0-9]+\.) ?([a-zA-Z]*)")
 _MULTIPLIERS = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "p": 2**50}
@@ -84,7 +88,7 @@ def parse_duration(text: str) -> int:
     rest = rest[1:] if rest[:1] in ("-", "+") else rest
     if rest == "0":
         return 0
-    total = 0.0 if "." in rest else 0
+    total = 0
     position = 0
     while position < len(rest):
         found = _PART.match(rest, position)
@@ -92,11 +96,12 @@ def parse_duration(text: str) -> int:
             raise ValueError(f"missing unit in duration {text!r}" if rest[position:].replace(".", "", 1).isdigit() else f"invalid duration {text!r}")
         if found[2] not in _UNITS:
             raise ValueError(f"unknown unit {found[2]!r} in duration {text!r}")
-        total += (float(found[1]) if "." in found[1] else int(found[1])) * _UNITS[found[2]]
+        whole, _, fraction = found[1].partition(".")
+        total += int(whole or 0) * _UNITS[found[2]] + int(fraction or 0) * _UNITS[found[2]] // 10 ** len(fraction)
         position = found.end()
     if not rest or abs(total) > _LARGEST:
         raise ValueError(f"invalid duration {text!r}")
-    return -int(total) if negative else int(total)
+    return -total if negative else total
 
 
 def duration_text(nanoseconds: int) -> str:

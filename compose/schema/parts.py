@@ -33,6 +33,10 @@ class PortNumber(Text):
             raise reading.wrong("a port number or a string", value, origin)
         return value
 
+    def schema(self) -> dict[str, Plain]:
+        """A string or a whole number."""
+        return {"type": ["string", "integer"]}
+
 
 def _port(entry: Map, reading: Reading) -> None:
     """``target`` is a number in the end; a published port is a text."""
@@ -270,7 +274,9 @@ def _capable(request: Map, reading: Reading) -> None:
 gpu_request = Object("gpus", _request, lenient=True)
 device_request = Object("devices", _request, finish=_capable)
 
-_bps = ListOf(Object("blkio_config", (attribute("path", Text(), "The device."), attribute("rate", Size(), "Bytes or operations a second.")), extensions=False, capitals=True))
+_bps = ListOf(Object("blkio_config", (
+    attribute("path", Text(), "The device."), attribute("rate", Size(), "Bytes or operations a second."),
+), extensions=False, capitals=True))
 
 blkio_config = Object("blkio_config", (
     attribute("weight", Integer(), "Relative weight, 10 to 1000."),

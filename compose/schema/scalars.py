@@ -1,4 +1,5 @@
 """Scalar attributes: texts, flags, numbers, sizes, durations, file modes. Runs in the command's process."""
+# ruff: noqa: D102  (the methods are described by Type)
 
 from __future__ import annotations
 
@@ -104,7 +105,7 @@ class Integer(Type):
         return value
 
     def schema(self) -> dict[str, Plain]:
-        number: dict[str, Plain] = {"type": "integer"}
+        number: dict[str, Plain] = {"type": "number" if self.cut else "integer"}
         if self.least is not None:
             number["minimum"] = self.least
         if self.most is not None:

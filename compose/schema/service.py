@@ -7,8 +7,26 @@ from compose.schema.collections import KeyValues, ListOf, MapOf, Object, TextMap
 from compose.schema.deploy import build, deploy, develop
 from compose.schema.forms import Command, Gpus, Hosts, NamesOr, Options, Ports
 from compose.schema.parts import (
-    NAME, STRING, blkio_config, dependency, device, env_file, file_use, gpu_request, healthcheck, hook, logging, mount, port, pre_start,
-    service_model, service_network, string_or_list, strings, ulimits, unique_strings,
+    NAME,
+    STRING,
+    blkio_config,
+    dependency,
+    device,
+    env_file,
+    file_use,
+    gpu_request,
+    healthcheck,
+    hook,
+    logging,
+    mount,
+    port,
+    pre_start,
+    service_model,
+    service_network,
+    string_or_list,
+    strings,
+    ulimits,
+    unique_strings,
 )
 from compose.schema.scalars import Decimal, Duration, Flag, Integer, Size, Text
 from compose.schema.tree import Map, Origin, Seq, Value
@@ -58,7 +76,9 @@ service = Object("a service", (
     attribute("cpu_shares", Integer(cut=True), "Relative weight."),
     attribute("command", Command(), "What is run, instead of the image's command.", keep=True, blank=None),
     attribute("configs", ListOf(file_use), "Configs to mount."),
-    attribute("container_name", Text(pattern="[a-zA-Z0-9][a-zA-Z0-9_.-]+", says="a container name (two or more letters, digits, '_', '.', '-')"), "A fixed name."),
+    attribute("container_name", Text(
+        pattern="[a-zA-Z0-9][a-zA-Z0-9_.-]+", says="a container name (two or more letters, digits, '_', '.', '-')",
+    ), "A fixed name."),
     attribute("credential_spec", Object("credential_spec", (
         attribute("config", Text()), attribute("file", Text()), attribute("registry", Text()),
     )), "Windows only."),

@@ -34,7 +34,7 @@ class Timestamp(str):
     __slots__ = ()
 
 
-Value: TypeAlias = "None | bool | int | float | str | Map | Seq"
+Value: TypeAlias = "bool | int | float | str | Map | Seq | None"
 Place: TypeAlias = "tuple[Origin | None, Origin | None]"  # of a key and of its value
 
 
