@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from runtime.native import syscalls
 
 ROOT = Path(__file__).resolve().parents[2]
 STATE = Path(os.environ.get("PYCOMPOSE_TEST_STATE", "/var/tmp/pycompose-e2e"))
+RUN = Path("/run") / STATE.name
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class CommandLine:
 @pytest.fixture(scope="session")
 def pycompose() -> CommandLine:
     """The command line, with ``busybox:latest`` in its store."""
-    command = CommandLine(STATE / "root", Path("/run/pycompose-e2e"))
+    command = CommandLine(STATE / "root", RUN)
     STATE.mkdir(parents=True, exist_ok=True)
     if command(STATE, "image", "inspect", "busybox:latest", ok=False).code != 0:
         command(STATE, "image", "bootstrap", "busybox:latest")
@@ -114,8 +116,24 @@ def stack(pycompose: CommandLine, private_network: None, tmp_path: Path) -> Iter
 
     yield write
     for directory in made:
-        pycompose(directory, "down", "-v", "--remove-orphans", "-t", "0", ok=False)
+        pycompose(directory, "--profile", "*", "down", "-v", "--remove-orphans", "-t", "0", ok=False)
     assert_nothing_left(pycompose)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A container as ``ps -a --format json`` shows it."""
+
+    id: str
+    state: str
+    health: str
+    code: int
+
+
+def rows(pycompose: CommandLine, directory: Path) -> dict[str, Row]:
+    """The project's containers by name, the project's part left out ("web-1")."""
+    found = [json.loads(line) for line in pycompose(directory, "ps", "-a", "--format", "json").out.splitlines()]
+    return {r["Name"].removeprefix(f"{r['Project']}-"): Row(r["ID"], r["State"], r["Health"], r["ExitCode"]) for r in found}
 
 
 def assert_nothing_left(pycompose: CommandLine) -> None:
@@ -129,7 +147,7 @@ def assert_nothing_left(pycompose: CommandLine) -> None:
 def leftovers(pycompose: CommandLine) -> list[str]:
     """What there still is, one line each."""
     run, root = str(pycompose.run_directory), str(pycompose.root)
-    left = [line for line in Path("/proc/self/mounts").read_text().splitlines() if run in line or root in line]
+    left = [line for line in Path("/proc/self/mounts").read_text().splitlines() if f"{run}/" in line or f"{root}/" in line]
     left += [str(p) for kind in ("projects", "networks", "volumes") for p in (pycompose.root / kind).glob("[!.]*")]
     left += [str(p) for p in Path(f"{run}/netns").glob("*")]
     links = subprocess.run(["ip", "-br", "link"], capture_output=True, text=True, check=True).stdout.splitlines()
