@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from compose.cli import listing, output
 from compose.cli.change import Change, carry_out
@@ -22,6 +22,7 @@ from compose.intent import Kill, Stop
 from compose.model import Project
 from compose.plan import AwaitContainer, CreateContainer, Plan, RemoveContainer, RenameContainer, StartContainer
 from runtime import observe
+from runtime.record import dataclass
 from runtime.spec import ContainerSpec
 from runtime.state import ContainerState, Snapshot
 
@@ -203,6 +204,8 @@ class Attached:
         if self._announced:
             return
         self._announced = True
+        for container_id, name in self._shown.items():
+            self._printer.register(container_id, name)  # all at once, so that prefixes do not grow on the way
         output.data(f"Attaching to {', '.join(self._shown.values())}")
         output.flush()
         self._thread.start()

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass
 
 from runtime.errors import RuntimeFailure
+from runtime.record import dataclass
 from runtime.spec import LogSpec
 from runtime.store import entries
 
