@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from compose.errors import ComposeError
 from compose.model import Build, FileSource, Project, Service
 from runtime.engine.build import BuildRequest, BuildSecret
+from runtime.record import dataclass
 from runtime.spec import Ulimit
 
 if TYPE_CHECKING:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from compose.plan import Step
+from runtime.record import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

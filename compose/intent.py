@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from compose.model import Port, ServiceVolume
+from runtime.record import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

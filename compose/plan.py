@@ -5,10 +5,10 @@ Every operation is carried out by the engine method of the same name in snake ca
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from compose.model import Build, Hook, Provider
+from runtime.record import dataclass
 from runtime.spec import ContainerSpec, EndpointSpec, NetworkSpec, VolumeSpec
 
 

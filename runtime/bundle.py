@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from runtime import security
 from runtime.bundle_mounts import MountEntry, entries
 from runtime.errors import RuntimeFailure
+from runtime.record import dataclass
 from runtime.spec import ContainerSpec, DeviceSpec, ImageConfig, Resources, Ulimit
 from runtime.store import Paths
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal, TypeVar, assert_never
 
 from runtime.errors import RuntimeFailure
+from runtime.record import dataclass
 from runtime.spec import BindMount, ContainerSpec, FileMount, ImageMount, MountSpec, Propagation, TmpfsMount, VolumeMount
 
 

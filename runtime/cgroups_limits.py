@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from runtime.record import dataclass
 from runtime.spec import DeviceRate, Resources
 
 PERIOD = 100_000  # µs, the kernel's default

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from runtime.errors import LaunchError
+from runtime.record import dataclass
 from runtime.spec import DeviceSpec
 
 # (name, major, minor) of the nodes that every container has in /dev.

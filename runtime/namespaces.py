@@ -9,11 +9,11 @@ import signal
 import socket
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from runtime.bundle import NamespacePlan
 from runtime.errors import KernelError, LaunchError
 from runtime.native import syscalls as sys
+from runtime.record import dataclass
 
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 _CLONE_PARENT = 0x8000

@@ -9,10 +9,11 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runtime import codec
+from runtime.record import dataclass
 from runtime.spec import ContainerSpec, ImageConfig, NetworkSpec, VolumeSpec
 from runtime.state import ContainerState, ImageState, NetworkState, ProcessState, Snapshot, Status, VolumeState
 from runtime.store import Paths, entries, is_locked, paths, read_file

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from runtime.record import dataclass
 from runtime.store import read_file
 
 

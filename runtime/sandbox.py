@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn
 
@@ -17,6 +16,7 @@ from runtime import cgroups, sandbox_child
 from runtime.bundle import Bundle
 from runtime.errors import LaunchError
 from runtime.namespaces import Child, clone_child, flags_for
+from runtime.record import dataclass
 from runtime.sandbox_channel import Outcome, channel, receive
 from runtime.sandbox_child import Order, Progress
 from runtime.sandbox_init import find_init

@@ -9,9 +9,9 @@ import json
 import os
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from runtime.errors import KernelError, LaunchError, RuntimeFailure
+from runtime.record import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import os
 import socket
 import sys as python
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NoReturn
 
 from runtime import namespaces, sandbox_init, sandbox_root, sandbox_stdio, security
@@ -19,6 +19,7 @@ from runtime.cgroups import Cgroup, join
 from runtime.errors import KernelError, LaunchError
 from runtime.mounts import Root
 from runtime.native import syscalls as sys
+from runtime.record import dataclass
 from runtime.sandbox_channel import send_failure, send_ready
 from runtime.sandbox_process import Process, become
 from runtime.security_filter import load_filter

@@ -8,7 +8,6 @@ import resource
 import signal
 import stat
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NoReturn
 
 from runtime import security
@@ -16,6 +15,7 @@ from runtime.bundle import DEFAULT_PATH, Confinement
 from runtime.errors import KernelError, LaunchError
 from runtime.mounts import Root
 from runtime.native import syscalls as sys
+from runtime.record import dataclass
 from runtime.sandbox_init import reap_for_child
 from runtime.spec import Ulimit
 from runtime.users import Identity, identify

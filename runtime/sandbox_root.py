@@ -9,7 +9,6 @@ import contextlib
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from runtime import devices, mounts, sandbox_init
 from runtime.bundle import Bundle
@@ -18,6 +17,7 @@ from runtime.errors import KernelError, LaunchError
 from runtime.mounts import Root
 from runtime.native import syscalls as sys
 from runtime.overlayfs import mount_layers
+from runtime.record import dataclass
 
 _SAFE = sys.MS_NOSUID | sys.MS_NODEV | sys.MS_NOEXEC
 _SAFE_ATTRIBUTES = sys.MOUNT_ATTR_NOSUID | sys.MOUNT_ATTR_NODEV | sys.MOUNT_ATTR_NOEXEC

@@ -8,12 +8,12 @@ import os
 import stat
 import struct
 import termios
-from dataclasses import dataclass
 
 from runtime import mounts
 from runtime.errors import KernelError, LaunchError
 from runtime.mounts import Root
 from runtime.native import syscalls as sys
+from runtime.record import dataclass
 
 _TIOCGPTPEER, _TIOCSPTLCK = 0x5441, 0x40045431
 _PTMX = os.makedev(5, 2)

@@ -6,9 +6,9 @@ The default sets are Docker's (its reference manual, "Runtime privilege and Linu
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from runtime.errors import RuntimeFailure, Unsupported
+from runtime.record import dataclass
 
 _IN_BIT_ORDER = (
     "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST NET_ADMIN "

@@ -7,8 +7,10 @@ Runs in every process of ours; imports nothing with effects.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
+
+from runtime.record import dataclass
 
 Protocol = Literal["tcp", "udp", "sctp"]
 Propagation = Literal["private", "rprivate", "shared", "rshared", "slave", "rslave"]

@@ -10,7 +10,8 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+
+from runtime.record import dataclass
 
 
 @dataclass(frozen=True, slots=True)

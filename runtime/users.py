@@ -6,9 +6,9 @@ Rules as Docker's: a number needs no entry; without an entry the group is 0 and 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from runtime.errors import LaunchError
+from runtime.record import dataclass
 
 _LARGEST = 2**31 - 1  # ids above are refused as by Docker
 

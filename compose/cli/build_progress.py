@@ -8,12 +8,13 @@ import sys
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol, assert_never
 
 from compose.cli import human, output
 from compose.cli.options import GlobalOptions
 from runtime.engine.build import BuildEvent, BuildWarning, Progress, StepDone, StepNote, StepOutput, StepStarted
+from runtime.record import dataclass
 
 _INTERVAL = 0.1
 _LOG_LINES = 6

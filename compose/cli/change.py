@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from compose import planner
 from compose.cli import output, progress
@@ -20,6 +20,7 @@ from compose.model import Project
 from compose.plan import Plan, StartContainer
 from runtime import observe
 from runtime.errors import Conflict, RuntimeFailure
+from runtime.record import dataclass
 from runtime.state import Snapshot
 from runtime.store import locked, paths
 

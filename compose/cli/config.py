@@ -23,7 +23,9 @@ _LISTS = ("services", "volumes", "networks", "models", "profiles", "images", "va
 @click.argument("services", nargs=-1, metavar="[SERVICE...]")
 @click.option("--environment", "what", flag_value="environment", help="Print environment used for interpolation.")
 @click.option("--explain", "explain_path", metavar="PATH", help="Say where a value comes from (such as services.web.environment.DB_HOST).")
-@click.option("--format", "form", type=click.Choice(["yaml", "json"]), help="Format the output (and, as json, errors). Values: [yaml | json]")
+@click.option(
+    "--format", "form", type=click.Choice(["yaml", "json"]), help="Format the output (and, as json, errors). Values: [yaml | json]"
+)
 @click.option("--hash", "hashed", metavar="SERVICES", help="Print the service config hash, one per line ('*' for all).")
 @click.option("--images", "what", flag_value="images", help="Print the image names, one per line.")
 @click.option("--lock-image-digests", is_flag=True, help="Produces an override file with image digests")
@@ -172,8 +174,13 @@ def _environment(loaded: Loaded) -> list[str]:
 
 
 _VIEWS: dict[str, Callable[[Loaded], list[str]]] = {
-    "services": _services, "volumes": _names("volumes"), "networks": _names("networks"), "models": _models, "profiles": _profiles,
-    "images": _images, "environment": _environment,
+    "services": _services,
+    "volumes": _names("volumes"),
+    "networks": _names("networks"),
+    "models": _models,
+    "profiles": _profiles,
+    "images": _images,
+    "environment": _environment,
 }
 
 
@@ -199,7 +206,10 @@ def _variables(options: GlobalOptions, form: str) -> str:
 
         shown = {v.name: {"Name": v.name, "DefaultValue": v.default, "PresenceValue": v.alternate, "Required": v.required} for v in found}
         return json.dumps(shown, indent=4, ensure_ascii=False) + "\n"
-    rows = [("NAME", "REQUIRED", "DEFAULT VALUE", "ALTERNATE VALUE"), *((v.name, str(v.required).lower(), v.default, v.alternate) for v in found)]
+    rows = [
+        ("NAME", "REQUIRED", "DEFAULT VALUE", "ALTERNATE VALUE"),
+        *((v.name, str(v.required).lower(), v.default, v.alternate) for v in found),
+    ]
     widths = [max(20, *(len(row[i]) + 4 for row in rows)) for i in range(3)]
     return "".join("".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)) + row[3] + "\n" for row in rows)
 
@@ -221,4 +231,3 @@ def _pin(loaded: Loaded, *, only: bool) -> None:
     from compose.loader.pin import pin
 
     pin(loaded, resolve_digests, only=only)
-

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 import click
 
 from compose.cli import output, table
 from compose.cli.group import Command
+from runtime.record import dataclass
 from runtime.store import Paths, paths, read_file
 
 Grade = Literal["ok", "note", "missing"]
@@ -89,7 +89,7 @@ def _namespaces() -> Iterator[Finding]:
 def _overlay() -> Finding:
     if b"\toverlay\n" in (read_file("/proc/filesystems") or b""):
         return Finding("overlayfs", "ok", "available")
-    if glob.glob(f"/lib/modules/{os.uname().release}/kernel/fs/overlayfs/*"):
+    if os.path.isdir(f"/lib/modules/{os.uname().release}/kernel/fs/overlayfs"):
         return Finding("overlayfs", "ok", "a module, loaded at first use")
     return Finding("overlayfs", "missing", "not in this kernel", "modprobe overlay")
 

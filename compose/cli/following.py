@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from compose.cli import listing, output
 from compose.cli.journal import Journal
 from compose.cli.lines import LinePrinter
 from runtime import observe
+from runtime.record import dataclass
 from runtime.state import ContainerState, Status
 
 _PAUSE = 0.1

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import click
 
 from compose.cli.options import GlobalOptions
 from compose.errors import UsageError
+from runtime.record import dataclass
 
 _TRUTH = {"true": True, "1": True, "t": True, "false": False, "0": False, "f": False}
 

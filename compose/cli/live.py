@@ -6,9 +6,10 @@ import os
 import sys
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from compose.cli import human, output
+from runtime.record import dataclass
 
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _MARKS = {"Done": ("✔", output.GREEN), "Warning": ("!", output.YELLOW), "Error": ("✘", output.RED)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from compose import planner
 from compose.cli import streams
@@ -14,6 +14,7 @@ from compose.intent import Run
 from compose.plan import Plan, RemoveContainer, StartContainer, Step
 from runtime.engine import access
 from runtime.errors import LaunchError, RuntimeFailure
+from runtime.record import dataclass
 from runtime.spec import ContainerSpec
 
 _SETTLE = 10.0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from runtime.record import dataclass
 
 Ansi = Literal["never", "always", "auto"]
 ProgressMode = Literal["auto", "tty", "plain", "json", "quiet"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 
 import click
 
@@ -18,6 +17,7 @@ from compose.errors import UsageError
 from compose.intent import Run
 from compose.model import Project
 from compose.plan import Step
+from runtime.record import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

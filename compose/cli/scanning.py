@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from runtime.record import dataclass
 
 Seen = Mapping[str, tuple[int, int, int]]
 _ALWAYS_IGNORED = ("**/.git", "**/*.swp", "**/*~", "**/.#*", "**/4913")

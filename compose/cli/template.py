@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from compose.errors import UsageError
+from runtime.record import dataclass
 
 _ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
 _WORD = re.compile(r'"(?:\\.|[^"\\])*"|`[^`]*`|\||[^\s|]+')

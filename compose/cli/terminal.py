@@ -12,10 +12,11 @@ import termios
 import tty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from compose.cli import output
 from compose.errors import UsageError
+from runtime.record import dataclass
 
 _CHUNK = 1 << 16
 _NAMED_KEYS = {"@": 0, "[": 27, "\\": 28, "]": 29, "^": 30, "_": 31}

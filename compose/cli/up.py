@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -17,6 +16,7 @@ from compose.cli.options import GlobalOptions
 from compose.errors import UsageError
 from compose.intent import Up
 from compose.model import Project
+from runtime.record import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

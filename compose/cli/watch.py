@@ -8,7 +8,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import click
 
@@ -23,6 +23,7 @@ from compose.model import Project, Service, WatchRule
 from runtime import observe
 from runtime.engine import access, archive, images
 from runtime.errors import RuntimeFailure
+from runtime.record import dataclass
 from runtime.spec import ExecSpec
 from runtime.state import ContainerState
 

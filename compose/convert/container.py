@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from compose.convert import mounts, names
 from compose.convert.endpoints import attachments, endpoint_spec, gateway, network_mode, shared_mode
@@ -16,6 +16,7 @@ from compose.convert.resources import devices, healthcheck, log_spec, resources,
 from compose.convert.support import unsupported
 from compose.convert.surroundings import Surroundings
 from compose.model import Service
+from runtime.record import dataclass
 from runtime.spec import ContainerSpec, EndpointSpec, ImageConfig, MountSpec, PortSpec
 from runtime.state import ContainerState
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import cast
 
 from compose.convert import names
 from compose.errors import PlanError
 from compose.model import Project, Service, ServiceVolume
+from runtime.record import dataclass
 from runtime.spec import BindMount, ImageMount, MountSpec, Propagation, TmpfsMount, VolumeMount
 
 _RECURSIVE = ("enabled", "disabled", "writable", "readonly")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from compose.convert.books import AddressBook, PortBook
 from compose.convert.names import image_name
 from compose.errors import PlanError
 from compose.model import Project, Service
+from runtime.record import dataclass
 from runtime.spec import ContainerSpec, NetworkSpec
 from runtime.state import ImageState, Snapshot
 

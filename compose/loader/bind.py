@@ -54,7 +54,10 @@ def _network(key: str, item: Map) -> Network:
 
 def _pool(pool: Map) -> IpamPool:
     return IpamPool(
-        subnet=text(pool, "subnet"), ip_range=text(pool, "ip_range"), gateway=text(pool, "gateway"), aux_addresses=texts(pool, "aux_addresses")
+        subnet=text(pool, "subnet"),
+        ip_range=text(pool, "ip_range"),
+        gateway=text(pool, "gateway"),
+        aux_addresses=texts(pool, "aux_addresses"),
     )
 
 
@@ -115,4 +118,8 @@ def models(tree: Map) -> dict[str, AiModel]:
 
 def _entries(tree: Map, section: str) -> list[tuple[str, Map]]:
     value: Value = tree.get(section)
-    return [(key, item if isinstance(item, Map) else Map()) for key, item in sorted(value.items(), key=lambda e: e[0])] if isinstance(value, Map) else []
+    return (
+        [(key, item if isinstance(item, Map) else Map()) for key, item in sorted(value.items(), key=lambda e: e[0])]
+        if isinstance(value, Map)
+        else []
+    )

@@ -113,7 +113,9 @@ def build(service: Map, key: str) -> model.Build | None:
         additional_contexts=texts(b, "additional_contexts"),
         ssh={k: v or "" for k, v in nulls(b, "ssh").items()},
         secrets=tuple(
-            model.ServiceFile(source=text(f, "source"), target=text(f, "target"), uid=text(f, "uid"), gid=text(f, "gid"), mode=integer(f, "mode"))
+            model.ServiceFile(
+                source=text(f, "source"), target=text(f, "target"), uid=text(f, "uid"), gid=text(f, "gid"), mode=integer(f, "mode")
+            )
             for f in maps(b.get("secrets"))
         ),
         cache_from=tuples(b, "cache_from"),
@@ -122,7 +124,9 @@ def build(service: Map, key: str) -> model.Build | None:
         no_cache_filter=tuples(b, "no_cache_filter"),
         pull=b.get("pull") is True,
         network=text(b, "network"),
-        extra_hosts=tuple((h, str(a)) for h, v in hosts.items() for a in (v if isinstance(v, Seq) else ())) if isinstance(hosts, Map) else (),
+        extra_hosts=tuple((h, str(a)) for h, v in hosts.items() for a in (v if isinstance(v, Seq) else ()))
+        if isinstance(hosts, Map)
+        else (),
         labels=texts(b, "labels"),
         tags=tuples(b, "tags"),
         target=text(b, "target"),

@@ -13,7 +13,9 @@ from compose.schema.tree import Map, Seq
 
 def _files(service: Map, key: str) -> tuple[model.ServiceFile, ...]:
     return tuple(
-        model.ServiceFile(source=text(f, "source"), target=text(f, "target"), uid=text(f, "uid"), gid=text(f, "gid"), mode=integer(f, "mode"))
+        model.ServiceFile(
+            source=text(f, "source"), target=text(f, "target"), uid=text(f, "uid"), gid=text(f, "gid"), mode=integer(f, "mode")
+        )
         for f in maps(service.get(key))
     )
 
@@ -80,12 +82,17 @@ def _networks(service: Map, key: str) -> tuple[model.ServiceNetwork, ...]:
 
 def _hosts(service: Map, key: str) -> tuple[tuple[str, str], ...]:
     value = service.get(key)
-    return tuple((h, str(a)) for h, addresses in value.items() for a in (addresses if isinstance(addresses, Seq) else ())) if isinstance(value, Map) else ()
+    return (
+        tuple((h, str(a)) for h, addresses in value.items() for a in (addresses if isinstance(addresses, Seq) else ()))
+        if isinstance(value, Map)
+        else ()
+    )
 
 
 def _devices(service: Map, key: str) -> tuple[model.Device, ...]:
     return tuple(
-        model.Device(source=text(d, "source"), target=text(d, "target"), permissions=text(d, "permissions") or "rwm") for d in maps(service.get(key))
+        model.Device(source=text(d, "source"), target=text(d, "target"), permissions=text(d, "permissions") or "rwm")
+        for d in maps(service.get(key))
     )
 
 
@@ -144,14 +151,43 @@ def _watch(service: Map, key: str) -> tuple[model.WatchRule, ...]:
 
 
 _SPECIAL: dict[str, Callable[[Map, str], object]] = {
-    "attach": _attach, "blkio_config": _blkio, "build": build, "command": opt_tuple, "configs": _files, "depends_on": _depends, "deploy": deploy,
-    "develop": _watch, "devices": _devices, "entrypoint": opt_tuple, "environment": nulls, "extra_hosts": _hosts, "gpus": device_requests,
-    "healthcheck": _healthcheck, "init": bool_or_none, "logging": _logging, "models": _models, "networks": _networks, "oom_score_adj": _zero,
-    "ports": _ports, "post_start": hooks, "pre_start": hooks, "pre_stop": hooks, "provider": _provider, "secrets": _files,
-    "stop_grace_period": seconds, "ulimits": ulimits, "volumes": mounts, "cpus": decimal, "cpu_percent": decimal,
+    "attach": _attach,
+    "blkio_config": _blkio,
+    "build": build,
+    "command": opt_tuple,
+    "configs": _files,
+    "depends_on": _depends,
+    "deploy": deploy,
+    "develop": _watch,
+    "devices": _devices,
+    "entrypoint": opt_tuple,
+    "environment": nulls,
+    "extra_hosts": _hosts,
+    "gpus": device_requests,
+    "healthcheck": _healthcheck,
+    "init": bool_or_none,
+    "logging": _logging,
+    "models": _models,
+    "networks": _networks,
+    "oom_score_adj": _zero,
+    "ports": _ports,
+    "post_start": hooks,
+    "pre_start": hooks,
+    "pre_stop": hooks,
+    "provider": _provider,
+    "secrets": _files,
+    "stop_grace_period": seconds,
+    "ulimits": ulimits,
+    "volumes": mounts,
+    "cpus": decimal,
+    "cpu_percent": decimal,
 }
 _ANNOTATED: dict[str, Callable[[Map, str], object]] = {
-    "str": text, "bool": _flag, "int | None": integer, "tuple[str, ...]": tuples, "Mapping[str, str]": texts,
+    "str": text,
+    "bool": _flag,
+    "int | None": integer,
+    "tuple[str, ...]": tuples,
+    "Mapping[str, str]": texts,
 }
 
 
@@ -181,7 +217,10 @@ def _limits(service: model.Service, deploy: model.Deploy) -> model.Service:
 
     changes: dict[str, object] = {}
     for own, value in (
-        ("cpus", deploy.cpus), ("mem_limit", deploy.memory), ("pids_limit", deploy.pids), ("mem_reservation", deploy.reservation_memory),
+        ("cpus", deploy.cpus),
+        ("mem_limit", deploy.memory),
+        ("pids_limit", deploy.pids),
+        ("mem_reservation", deploy.reservation_memory),
     ):
         if value is not None and getattr(service, own) is None:
             changes[own] = value

@@ -17,7 +17,9 @@ def resources(tree: Map, reading: Reading) -> None:
         for other in resource if resource.get("external") is True else ():
             if other not in ("name", "external") and other[:2] != "x-":
                 message = f'conflicting parameters "external" and "{other}" specified'
-                reading.problem(message, resource.where(other), at=("volumes", key), hint="what is external is not made here: remove one of them")
+                reading.problem(
+                    message, resource.where(other), at=("volumes", key), hint="what is external is not made here: remove one of them"
+                )
     for section, sources in (("secrets", ("file", "environment")), ("configs", ("file", "environment", "content"))):
         for key, resource in _items(tree.get(section)):
             present = [s for s in sources if s in resource]
@@ -100,7 +102,9 @@ def _defined(key: str, tree: Map, section: str, what: str, holder: Map, name: st
         return
     close = nearest(key, known) if isinstance(known, Map) else None
     hint = f"did you mean {close!r}?" if close else f"declare it: '{section}: {{{key}: …}}' at the top level of a file"
-    reading.problem(f'service "{name}" refers to undefined {what} {key}', holder.place(at)[0] if at != "source" else holder.where(at), hint=hint)
+    reading.problem(
+        f'service "{name}" refers to undefined {what} {key}', holder.place(at)[0] if at != "source" else holder.where(at), hint=hint
+    )
 
 
 def _uses(service: Map, name: str, tree: Map, reading: Reading) -> None:
@@ -137,14 +141,19 @@ def _scale(service: Map, name: str, tree: Map, reading: Reading) -> None:
         message = f"can't set container_name and {attribute} as container name must be unique"
         reading.problem(message, service.where("container_name"), hint="remove container_name")
     for own, section, key in (
-        ("cpus", "limits", "cpus"), ("mem_limit", "limits", "memory"), ("mem_reservation", "reservations", "memory"), ("pids_limit", "limits", "pids"),
+        ("cpus", "limits", "cpus"),
+        ("mem_limit", "limits", "memory"),
+        ("mem_reservation", "reservations", "memory"),
+        ("pids_limit", "limits", "pids"),
     ):
         value = service.get(own)
         node: Value = deploy
         for part in ("resources", section):
             node = node.get(part) if isinstance(node, Map) else None
         if value and isinstance(node, Map) and (node.get(key) or 0) != value:
-            reading.problem(f"can't set distinct values on '{own}' and 'deploy.resources.{section}.{key}'", service.where(own), hint="set one of them")
+            reading.problem(
+                f"can't set distinct values on '{own}' and 'deploy.resources.{section}.{key}'", service.where(own), hint="set one of them"
+            )
 
 
 def _targets(service: Map, name: str, tree: Map, reading: Reading) -> None:
@@ -184,7 +193,11 @@ def _donor(service: Map, name: str, tree: Map, reading: Reading) -> None:
         target = mode[len("service:") :]
         if target not in every:
             close = nearest(target, every)
-            reading.problem(f'service "{target}" not found for network_mode', service.where("network_mode"), hint=f"did you mean {close!r}?" if close else None)
+            reading.problem(
+                f'service "{target}" not found for network_mode',
+                service.where("network_mode"),
+                hint=f"did you mean {close!r}?" if close else None,
+            )
 
 
 CHECKS: tuple[Check, ...] = (_image, _build, _networks, _uses, _health, _scale, _targets, _watch, _devices, _donor)
@@ -200,10 +213,14 @@ def _depends(service: Map, every: Map, on: set[str], profiles_of: Callable[[Map]
         other = every.get(name)
         if isinstance(other, Map):
             profiles = ", ".join(profiles_of(other))
-            reading.problem(f'service "{name}" is required by "{mine}" but is disabled', origin, hint=f"it can be enabled by profiles: {profiles}")
+            reading.problem(
+                f'service "{name}" is required by "{mine}" but is disabled', origin, hint=f"it can be enabled by profiles: {profiles}"
+            )
         else:
             close = nearest(name, every)
-            reading.problem(f'service "{mine}" depends on undefined service "{name}"', origin, hint=f"did you mean {close!r}?" if close else None)
+            reading.problem(
+                f'service "{mine}" depends on undefined service "{name}"', origin, hint=f"did you mean {close!r}?" if close else None
+            )
 
 
 def _cycle(every: Map, on: set[str], reading: Reading) -> None:

@@ -105,7 +105,9 @@ def _refuse_deep(text: str, file: str) -> None:
         indent = len(line) - len(line.lstrip(" -?"))
         depth = max(0, depth + line.count("[") + line.count("{") - line.count("]") - line.count("}"))
         if depth > 5 * _DEEPEST or line[:indent].count("-") > 5 * _DEEPEST:
-            raise LoadError(Problem(path="", message=f"nested deeper than {_DEEPEST} levels", position=Position(file, number + 1, 1, line[:200])))
+            raise LoadError(
+                Problem(path="", message=f"nested deeper than {_DEEPEST} levels", position=Position(file, number + 1, 1, line[:200]))
+            )
 
 
 def _syntax(error: yaml.YAMLError, file: str, sources: Sources) -> Problem:
@@ -188,7 +190,13 @@ class _Tree:
         if tag == "binary":
             return self.binary(node, text)
         value = resolve(text)
-        kinds: dict[str, type | tuple[type, ...]] = {"int": int, "float": (int, float), "bool": bool, "null": type(None), "timestamp": Timestamp}
+        kinds: dict[str, type | tuple[type, ...]] = {
+            "int": int,
+            "float": (int, float),
+            "bool": bool,
+            "null": type(None),
+            "timestamp": Timestamp,
+        }
         if not isinstance(value, kinds[tag]) or (isinstance(value, bool) and tag != "bool"):
             raise self.error(f"cannot read {text!r} as !!{tag}", node)
         return float(value) if tag == "float" and isinstance(value, int) else value
@@ -239,7 +247,9 @@ class _Tree:
             return None
         if text in result:
             first = self.locate(result.at[text][0])
-            raise self.error(f"{text!r} is there twice: it is already at line {first.line if first else '?'}", node, "remove one of them, or join them")
+            raise self.error(
+                f"{text!r} is there twice: it is already at line {first.line if first else '?'}", node, "remove one of them, or join them"
+            )
         if plain or node.tag.startswith(_TAG):
             resolved = self.scalar(node)
             if type(resolved) is not str:

@@ -36,7 +36,12 @@ def resolve(service: Map, name: str, project: Mapping[str, str], locate: Locate,
 
 
 def _env_file(
-    item: Map, origin: Origin | None, environment: Map, project: Mapping[str, str], found: dict[str, tuple[str, Origin | None]], locate: Locate
+    item: Map,
+    origin: Origin | None,
+    environment: Map,
+    project: Mapping[str, str],
+    found: dict[str, tuple[str, Origin | None]],
+    locate: Locate,
 ) -> str | None:
     path = str(item.get("path"))
     kind = item.get("format") or ""
@@ -79,10 +84,16 @@ def _labels(service: Map, name: str, locate: Locate) -> list[Problem]:
             with open(str(path), encoding="utf-8", errors="surrogateescape") as file:
                 values = parse(file.read(), lambda _: None)
         except OSError as e:
-            problems.append(Problem(path=f"services.{name}.label_file", message=f"label file {path} cannot be read: {e.strerror}", position=locate(origin)))
+            problems.append(
+                Problem(
+                    path=f"services.{name}.label_file", message=f"label file {path} cannot be read: {e.strerror}", position=locate(origin)
+                )
+            )
             continue
         except DotenvError as e:
-            problems.append(Problem(path=f"services.{name}.label_file", message=f"label file {path}:{e.line}: {e.message}", position=locate(origin)))
+            problems.append(
+                Problem(path=f"services.{name}.label_file", message=f"label file {path}:{e.line}: {e.message}", position=locate(origin))
+            )
             continue
         found.update({key: (value, origin) for key, value in values.items()})
     for key, (text, origin) in found.items():

@@ -66,7 +66,13 @@ def _shown(value: Value) -> str:
     if isinstance(value, (Map, Seq)):
         text = write(plain(value, False)).rstrip("\n")
         return "\n" + "\n".join(f"    {line}" for line in text.split("\n")) if value else " {}" if isinstance(value, Map) else " []"
-    return f" {quoted(value) if value else repr(value)}" if isinstance(value, str) else " nothing" if value is None else f" {write(value).strip()}"
+    return (
+        f" {quoted(value) if value else repr(value)}"
+        if isinstance(value, str)
+        else " nothing"
+        if value is None
+        else f" {write(value).strip()}"
+    )
 
 
 def _place(loaded: Loaded, origin: Origin | None, word: str) -> list[str]:

@@ -37,7 +37,9 @@ def apply(pending: Sequence[Pending], how: Interpolation, locate: Locate) -> lis
             hint = "a dollar that is meant is written $$; forms are ${X}, ${X:-default}, ${X:?message} and ${X:+other}"
             problems.append(Problem(path=path_text(path), message=str(e), position=locate(origin), hint=hint))
         except MissingVariable as e:
-            problems.append(Problem(path=path_text(path), message=str(e), position=locate(origin), hint=f"set {e.name} in the environment or in .env"))
+            problems.append(
+                Problem(path=path_text(path), message=str(e), position=locate(origin), hint=f"set {e.name} in the environment or in .env")
+            )
     return problems
 
 

@@ -135,7 +135,9 @@ class Layers:
         assert isinstance(tree, Map)
         if "version" in tree:
             tree.drop("version")
-            self.work.warn(f"{file}: the attribute `version` is obsolete, it will be ignored, please remove it to avoid potential confusion")
+            self.work.warn(
+                f"{file}: the attribute `version` is obsolete, it will be ignored, please remove it to avoid potential confusion"
+            )
         return tree
 
     def interpolate(self, document: Document) -> list[Problem]:
@@ -171,7 +173,9 @@ class Layers:
             tree = layers.load(paths)
         except LoadError as e:
             if e.problems[0].position is None:
-                e = LoadError(*(Problem(path=p.path, message=p.message, position=self.work.sources.locate(origin), hint=p.hint) for p in e.problems))
+                e = LoadError(
+                    *(Problem(path=p.path, message=p.message, position=self.work.sources.locate(origin), hint=p.hint) for p in e.problems)
+                )
             raise e from None
         defaults(tree)
         if self.work.options.resolve_paths:
@@ -233,7 +237,9 @@ class Layers:
         elif target not in services:
             close = nearest(target, services)
             message = f'cannot extend service "{name}" in {file}: service "{target}" not found'
-            raise LoadError(self.problem(f"services.{name}.extends", message, extends.where("service"), f"did you mean {close!r}?" if close else None))
+            raise LoadError(
+                self.problem(f"services.{name}.extends", message, extends.where("service"), f"did you mean {close!r}?" if close else None)
+            )
         else:
             base = self.extend_service(services, target, file, chain)
         own.drop("extends")
@@ -251,7 +257,9 @@ class Layers:
         """The chain of extends one longer. Raises LoadError when it closes."""
         if (file, name) in chain:
             steps = "\n".join(f"  {service} in {source}" for source, service in (*chain[chain.index((file, name)) :], (file, name)))
-            raise LoadError(self.problem(f"services.{name}.extends", f"Circular reference:\n{steps}", origin, "a service cannot extend itself"))
+            raise LoadError(
+                self.problem(f"services.{name}.extends", f"Circular reference:\n{steps}", origin, "a service cannot extend itself")
+            )
         if len(chain) > 100:
             raise LoadError(self.problem(f"services.{name}.extends", "more than 100 services extend each other", origin))
         return (*chain, (file, name))
@@ -271,7 +279,9 @@ class Layers:
         if not any(target in document for document in raw):
             message = f'cannot extend service "{name}" in {file}: service "{target}" not found in {path}'
             close = nearest(target, {key for document in raw for key in document})
-            raise LoadError(self.problem(f"services.{name}.extends", message, extends.where("service"), f"did you mean {close!r}?" if close else None))
+            raise LoadError(
+                self.problem(f"services.{name}.extends", message, extends.where("service"), f"did you mean {close!r}?" if close else None)
+            )
         services = Map(raw[0].origin)
         wanted, done = [target], set()
         while wanted:
@@ -288,7 +298,9 @@ class Layers:
         base = layers.extend_service(services, target, other, chain)
         if isinstance(base, Map):
             base = copy(base)
-            directory = os.path.dirname(other) if self.work.options.resolve_paths else os.path.relpath(os.path.dirname(other), self.directory)
+            directory = (
+                os.path.dirname(other) if self.work.options.resolve_paths else os.path.relpath(os.path.dirname(other), self.directory)
+            )
             Paths(directory, self.work.home).service(base)  # type: ignore[arg-type]
         return base
 

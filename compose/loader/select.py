@@ -63,7 +63,9 @@ def drop_missing(services: Map, on: set[str]) -> None:
         service = services[name]
         depends = service.get("depends_on") if isinstance(service, Map) else None
         if isinstance(depends, Map):
-            for other in [o for o, d in depends.items() if o not in on and o in services and isinstance(d, Map) and d.get("required") is False]:
+            for other in [
+                o for o, d in depends.items() if o not in on and o in services and isinstance(d, Map) and d.get("required") is False
+            ]:
                 depends.drop(other)
             if not depends and isinstance(service, Map):
                 service.drop("depends_on")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 
 from compose import graph
@@ -12,6 +12,7 @@ from compose.intent import Up
 from compose.model import Project, Service
 from compose.planner.draft import Draft
 from compose.planner.world import World
+from runtime.record import dataclass
 from runtime.spec import ContainerSpec, NetworkSpec, VolumeSpec
 from runtime.state import ContainerState, Snapshot
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from compose import graph
 from compose.convert import names
@@ -11,6 +11,7 @@ from compose.model import Dependency, Hook, Service
 from compose.plan import Await, AwaitContainer, CreateContainer, RemoveContainer, StartContainer, UnpauseContainer
 from compose.planner import draft
 from compose.planner.convergence import Action, Convergence, Replica, Role
+from runtime.record import dataclass
 from runtime.spec import ContainerSpec, HealthcheckSpec, RestartPolicy
 from runtime.state import ContainerState, Health, Status
 

@@ -111,6 +111,7 @@ class Type:
 
     __slots__ = ()
     nullable: ClassVar[bool] = False
+    noun: ClassVar[str] = "a value"
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         """The canonical form of what one layer says; raises Rejected."""

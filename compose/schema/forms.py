@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from compose.schema import ports, words
 from compose.schema.base import Plain, Reading, Rejected, Type, one_of
-from compose.schema.collections import ListOf, MapOf, Object, attribute, refuse_twins, show_any
+from compose.schema.collections import ListOf, MapOf, refuse_twins, show_any
+from compose.schema.objects import Object, attribute
 from compose.schema.scalars import Flag, Text, is_scalar, text_of
 from compose.schema.tree import Map, Origin, Seq, Value
 
@@ -107,7 +108,9 @@ class Ports(Type):
         try:
             parsed = ports.parse(text)
         except ValueError as e:
-            raise reading.reject(str(e), where, hint='the short form is [[IP:]HOST:]CONTAINER[/PROTOCOL], such as "127.0.0.1:8080:80/tcp"') from None
+            raise reading.reject(
+                str(e), where, hint='the short form is [[IP:]HOST:]CONTAINER[/PROTOCOL], such as "127.0.0.1:8080:80/tcp"'
+            ) from None
         for port in parsed:
             entry = Map(where)
             entry.put("mode", "ingress", where)
@@ -170,7 +173,11 @@ class Hosts(Type):
     def show(self, value: Value, json: bool) -> Plain:
         if not isinstance(value, Map):
             return show_any(value, json)
-        return [f"{host}={address}" for host in sorted(value) for address in sorted(map(str, value[host] if isinstance(value[host], Seq) else ()))]  # type: ignore[arg-type]
+        return [
+            f"{host}={address}"
+            for host in sorted(value)
+            for address in sorted(map(str, value[host] if isinstance(value[host], Seq) else ()))
+        ]  # type: ignore[arg-type]
 
     def schema(self) -> dict[str, Plain]:
         return one_of(
@@ -270,7 +277,10 @@ class External(Type):
         return Flag().read(value, origin, reading)
 
     def schema(self) -> dict[str, Plain]:
-        return one_of({"type": ["boolean", "string"]}, {"type": "object", "properties": {"name": {"type": "string"}}, "additionalProperties": self.lenient})
+        return one_of(
+            {"type": ["boolean", "string"]},
+            {"type": "object", "properties": {"name": {"type": "string"}}, "additionalProperties": self.lenient},
+        )
 
 
 class Options(Type):

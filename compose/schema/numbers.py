@@ -8,8 +8,16 @@ import struct
 
 _SECOND = 10**9
 _UNITS = {
-    "ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000, "s": _SECOND, "m": 60 * _SECOND, "h": 3600 * _SECOND,
-    "d": 86400 * _SECOND, "w": 7 * 86400 * _SECOND,
+    "ns": 1,
+    "us": 1_000,
+    "µs": 1_000,
+    "μs": 1_000,
+    "ms": 1_000_000,
+    "s": _SECOND,
+    "m": 60 * _SECOND,
+    "h": 3600 * _SECOND,
+    "d": 86400 * _SECOND,
+    "w": 7 * 86400 * _SECOND,
 }
 _PART = re.compile(r"([0-9]*\.?[0-9]*)([a-zµμ]+)")
 _SIZE = re.compile(r"([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?|[-+]?[0-9]+\.) ?([a-zA-Z]*)")
@@ -93,7 +101,9 @@ def parse_duration(text: str) -> int:
     while position < len(rest):
         found = _PART.match(rest, position)
         if found is None or found[1] in ("", "."):
-            raise ValueError(f"missing unit in duration {text!r}" if rest[position:].replace(".", "", 1).isdigit() else f"invalid duration {text!r}")
+            raise ValueError(
+                f"missing unit in duration {text!r}" if rest[position:].replace(".", "", 1).isdigit() else f"invalid duration {text!r}"
+            )
         if found[2] not in _UNITS:
             raise ValueError(f"unknown unit {found[2]!r} in duration {text!r}")
         whole, _, fraction = found[1].partition(".")

@@ -6,8 +6,9 @@ import posixpath
 
 from compose.schema import mounts
 from compose.schema.base import Plain, Reading
-from compose.schema.collections import KeyValues, ListOf, MapOf, Object, TextMap, attribute
+from compose.schema.collections import KeyValues, ListOf, TextMap
 from compose.schema.forms import Command, HealthTest
+from compose.schema.objects import Object, attribute
 from compose.schema.scalars import Duration, Flag, Integer, Mode, Size, Text
 from compose.schema.tree import Map, Origin, Value
 
@@ -49,15 +50,19 @@ def _port(entry: Map, reading: Reading) -> None:
             entry["target"] = int(target)
 
 
-port = Object("ports", (
-    attribute("name", Text(), "A readable name."),
-    attribute("mode", Text(), "host or ingress."),
-    attribute("host_ip", Text(), "The address on the host to publish on."),
-    attribute("target", PortNumber(), "The port in the container.", required=True),
-    attribute("published", PortNumber(), "The port on the host: a number, or a range that a free one is taken from."),
-    attribute("protocol", Text(), "tcp, udp or sctp."),
-    attribute("app_protocol", Text(), "What is spoken there: http, https …"),
-), finish=_port)
+port = Object(
+    "ports",
+    (
+        attribute("name", Text(), "A readable name."),
+        attribute("mode", Text(), "host or ingress."),
+        attribute("host_ip", Text(), "The address on the host to publish on."),
+        attribute("target", PortNumber(), "The port in the container.", required=True),
+        attribute("published", PortNumber(), "The port on the host: a number, or a range that a free one is taken from."),
+        attribute("protocol", Text(), "tcp, udp or sctp."),
+        attribute("app_protocol", Text(), "What is spoken there: http, https …"),
+    ),
+    finish=_port,
+)
 
 
 def _mount(value: Value, origin: Origin | None, reading: Reading) -> Value:
@@ -101,29 +106,59 @@ class SubObject(Object):
         return value is None
 
 
-mount = Object("volumes", (
-    attribute("type", Text(enum=("bind", "volume", "tmpfs", "cluster", "npipe", "image")), "What is mounted.", required=True),
-    attribute("source", Text(), "A path on the host, the name of a volume, or an image."),
-    attribute("target", Text(), "The place in the container."),
-    attribute("read_only", Flag(), "Whether the container may only read."),
-    attribute("consistency", Text(), "Has no effect on Linux."),
-    attribute("bind", SubObject("bind", (
-        attribute("selinux", Text(enum=("z", "Z")), "Relabel for SELinux: z shared, Z private."),
-        attribute("propagation", Text(), "rprivate, private, rshared, shared, rslave or slave."),
-        attribute("create_host_path", Flag(), "Make the directory on the host when it is missing."),
-        attribute("recursive", Text(enum=("enabled", "disabled", "writable", "readonly")), "How mounts below the source are taken along."),
-    )), "Options of a bind mount."),
-    attribute("volume", SubObject("volume", (
-        attribute("labels", KeyValues(), "Labels of an anonymous volume."),
-        attribute("nocopy", Flag(), "Do not fill the volume from the image."),
-        attribute("subpath", Text(), "A directory inside the volume."),
-    )), "Options of a volume."),
-    attribute("tmpfs", SubObject("tmpfs", (
-        attribute("size", Size(least=0), "The most it may hold."),
-        attribute("mode", Integer(text=False, cut=True), "Permissions, in octal."),
-    )), "Options of a tmpfs."),
-    attribute("image", SubObject("image", (attribute("subpath", Text(), "A path inside the image."),)), "Options of an image mount."),
-), short=_mount, short_schemas=(STRING,))
+mount = Object(
+    "volumes",
+    (
+        attribute("type", Text(enum=("bind", "volume", "tmpfs", "cluster", "npipe", "image")), "What is mounted.", required=True),
+        attribute("source", Text(), "A path on the host, the name of a volume, or an image."),
+        attribute("target", Text(), "The place in the container."),
+        attribute("read_only", Flag(), "Whether the container may only read."),
+        attribute("consistency", Text(), "Has no effect on Linux."),
+        attribute(
+            "bind",
+            SubObject(
+                "bind",
+                (
+                    attribute("selinux", Text(enum=("z", "Z")), "Relabel for SELinux: z shared, Z private."),
+                    attribute("propagation", Text(), "rprivate, private, rshared, shared, rslave or slave."),
+                    attribute("create_host_path", Flag(), "Make the directory on the host when it is missing."),
+                    attribute(
+                        "recursive",
+                        Text(enum=("enabled", "disabled", "writable", "readonly")),
+                        "How mounts below the source are taken along.",
+                    ),
+                ),
+            ),
+            "Options of a bind mount.",
+        ),
+        attribute(
+            "volume",
+            SubObject(
+                "volume",
+                (
+                    attribute("labels", KeyValues(), "Labels of an anonymous volume."),
+                    attribute("nocopy", Flag(), "Do not fill the volume from the image."),
+                    attribute("subpath", Text(), "A directory inside the volume."),
+                ),
+            ),
+            "Options of a volume.",
+        ),
+        attribute(
+            "tmpfs",
+            SubObject(
+                "tmpfs",
+                (
+                    attribute("size", Size(least=0), "The most it may hold."),
+                    attribute("mode", Integer(text=False, cut=True), "Permissions, in octal."),
+                ),
+            ),
+            "Options of a tmpfs.",
+        ),
+        attribute("image", SubObject("image", (attribute("subpath", Text(), "A path inside the image."),)), "Options of an image mount."),
+    ),
+    short=_mount,
+    short_schemas=(STRING,),
+)
 
 
 def _device(value: Value, origin: Origin | None, reading: Reading) -> Value:
@@ -140,11 +175,16 @@ def _device(value: Value, origin: Origin | None, reading: Reading) -> Value:
     return result
 
 
-device = Object("devices", (
-    attribute("source", Text(), "The device on the host, or a CDI name.", required=True),
-    attribute("target", Text(), "Its path in the container.", required=True),
-    attribute("permissions", Text(), "Any of r, w and m."),
-), short=_device, short_schemas=(STRING,))
+device = Object(
+    "devices",
+    (
+        attribute("source", Text(), "The device on the host, or a CDI name.", required=True),
+        attribute("target", Text(), "Its path in the container.", required=True),
+        attribute("permissions", Text(), "Any of r, w and m."),
+    ),
+    short=_device,
+    short_schemas=(STRING,),
+)
 
 
 def _named(key: str, value: Value, origin: Origin | None, reading: Reading) -> Value:
@@ -163,133 +203,99 @@ def _path(value: Value, origin: Origin | None, reading: Reading) -> Value:
     return _named("path", value, origin, reading)
 
 
-file_use = Object("configs and secrets", (
-    attribute("source", Text(), "The name under the top-level key."),
-    attribute("target", Text(), "The place in the container."),
-    attribute("uid", Text(), "The owner."),
-    attribute("gid", Text(), "The group."),
-    attribute("mode", Mode(), "Permissions, in octal."),
-), short=_source, short_schemas=(STRING,))
-
-env_file = Object("env_file", (
-    attribute("path", Text(), "Where the file is.", required=True),
-    attribute("required", Flag(), "Whether it is a mistake when the file is missing.", keep=True),
-    attribute("format", Text(), "raw takes lines as they are; otherwise as .env files are read."),
-), extensions=False, short=_path, short_schemas=(STRING,))
-
-hook = Object("hooks", (
-    attribute("command", Command(), "What is run.", required=True, keep=True, blank=None),
-    attribute("user", Text(), "As whom."),
-    attribute("privileged", Flag(), "With all capabilities."),
-    attribute("working_dir", Text(), "Where."),
-    attribute("environment", KeyValues(nulls=True, strict=True), "Further variables."),
-))
-
-pre_start = Object("pre_start", (
-    attribute("image", Text(), "The image to run it in; the service's own when unset."),
-    *hook.fields,
-    attribute("per_replica", Flag(), "Once for every container of the service."),
-))
-
-healthcheck = Object("healthcheck", (
-    attribute("test", HealthTest(), "CMD, CMD-SHELL or NONE and its words, or a line for the shell."),
-    attribute("timeout", Duration(), "How long one probe may take.", keep=True),
-    attribute("interval", Duration(), "The time between probes.", keep=True),
-    attribute("retries", Integer(least=0, cut=True), "How many failures in a row make it unhealthy.", keep=True),
-    attribute("start_period", Duration(), "The time to start in which failures do not count.", keep=True),
-    attribute("start_interval", Duration(), "The time between probes while starting.", keep=True),
-    attribute("disable", Flag(), "Ignore the image's health check."),
-))
-
-dependency = Object("depends_on", (
-    attribute("condition", Text(enum=("service_started", "service_healthy", "service_completed_successfully")), "What to wait for.", required=True),
-    attribute("restart", Flag(), "Restart this service when the other one is restarted by Compose."),
-    attribute("required", Flag(strict=True), "Whether the other service must be there.", keep=True),
-))
-
-service_network = Object("networks", (
-    attribute("aliases", unique_strings, "Further names on this network."),
-    attribute("driver_opts", TextMap(), "Options of the endpoint."),
-    attribute("gw_priority", Integer(text=False, cut=True), "The highest one gives the default route."),
-    attribute("interface_name", Text(), "The interface's name in the container."),
-    attribute("ipv4_address", Text(), "A fixed address."),
-    attribute("ipv6_address", Text(), "A fixed address."),
-    attribute("link_local_ips", unique_strings, "Link-local addresses."),
-    attribute("mac_address", Text(), "A fixed hardware address."),
-    attribute("priority", Integer(text=False, cut=True), "The highest one is connected first."),
-), nullable=True)
-
-service_model = Object("models", (
-    attribute("endpoint_var", Text(), "The variable that gets the address."),
-    attribute("model_var", Text(), "The variable that gets the name."),
-), nullable=True)
-
-
-def _ulimit(value: Value, origin: Origin | None, reading: Reading) -> Value:
-    return Integer().read(value, origin, reading)
-
-
-class Ulimit(Object):
-    """A number for both limits, or ``soft`` and ``hard``."""
-
-    __slots__ = ()
-
-    def show(self, value: Value, json: bool) -> Plain:
-        """The number, or the two; zeros have no JSON form."""
-        if not isinstance(value, Map):
-            return value or ({} if json else {"soft": 0, "hard": 0})  # type: ignore[return-value]
-        return {k: v for k, v in value.items() if v and k[:2] != "x-"} if json else Object.show(self, value, json)  # type: ignore[misc]
-
-
-ulimits = MapOf(Ulimit("ulimits", (
-    attribute("soft", Integer(), "What counts.", required=True, keep=True),
-    attribute("hard", Integer(), "How far a process may raise it.", required=True, keep=True),
-), short=_ulimit, short_schemas=(INTEGER, STRING)))
-
-
-class Count(Integer):
-    """A number of devices, or ``all``."""
-
-    __slots__ = ()
-
-    def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
-        """The number; -1 for all."""
-        return -1 if value == "all" else Integer.read(self, value, origin, reading)
-
-
-_request = (
-    attribute("capabilities", unique_strings, "What the device must be able to do."),
-    attribute("driver", Text(), "Its driver."),
-    attribute("count", Count(), "How many, or all."),
-    attribute("device_ids", unique_strings, "Which ones."),
-    attribute("options", KeyValues(), "Options of the driver."),
+file_use = Object(
+    "configs and secrets",
+    (
+        attribute("source", Text(), "The name under the top-level key."),
+        attribute("target", Text(), "The place in the container."),
+        attribute("uid", Text(), "The owner."),
+        attribute("gid", Text(), "The group."),
+        attribute("mode", Mode(), "Permissions, in octal."),
+    ),
+    short=_source,
+    short_schemas=(STRING,),
 )
 
+env_file = Object(
+    "env_file",
+    (
+        attribute("path", Text(), "Where the file is.", required=True),
+        attribute("required", Flag(), "Whether it is a mistake when the file is missing.", keep=True),
+        attribute("format", Text(), "raw takes lines as they are; otherwise as .env files are read."),
+    ),
+    extensions=False,
+    short=_path,
+    short_schemas=(STRING,),
+)
 
-def _capable(request: Map, reading: Reading) -> None:
-    if "capabilities" not in request and "driver" not in request:
-        reading.problem("'capabilities' is missing", request.origin, hint="such as capabilities: [gpu]")
+hook = Object(
+    "hooks",
+    (
+        attribute("command", Command(), "What is run.", required=True, keep=True, blank=None),
+        attribute("user", Text(), "As whom."),
+        attribute("privileged", Flag(), "With all capabilities."),
+        attribute("working_dir", Text(), "Where."),
+        attribute("environment", KeyValues(nulls=True, strict=True), "Further variables."),
+    ),
+)
 
+pre_start = Object(
+    "pre_start",
+    (
+        attribute("image", Text(), "The image to run it in; the service's own when unset."),
+        *hook.fields,
+        attribute("per_replica", Flag(), "Once for every container of the service."),
+    ),
+)
 
-gpu_request = Object("gpus", _request, lenient=True)
-device_request = Object("devices", _request, finish=_capable)
+healthcheck = Object(
+    "healthcheck",
+    (
+        attribute("test", HealthTest(), "CMD, CMD-SHELL or NONE and its words, or a line for the shell."),
+        attribute("timeout", Duration(), "How long one probe may take.", keep=True),
+        attribute("interval", Duration(), "The time between probes.", keep=True),
+        attribute("retries", Integer(least=0, cut=True), "How many failures in a row make it unhealthy.", keep=True),
+        attribute("start_period", Duration(), "The time to start in which failures do not count.", keep=True),
+        attribute("start_interval", Duration(), "The time between probes while starting.", keep=True),
+        attribute("disable", Flag(), "Ignore the image's health check."),
+    ),
+)
 
-_bps = ListOf(Object("blkio_config", (
-    attribute("path", Text(), "The device."), attribute("rate", Size(), "Bytes or operations a second."),
-), extensions=False, capitals=True))
+dependency = Object(
+    "depends_on",
+    (
+        attribute(
+            "condition",
+            Text(enum=("service_started", "service_healthy", "service_completed_successfully")),
+            "What to wait for.",
+            required=True,
+        ),
+        attribute("restart", Flag(), "Restart this service when the other one is restarted by Compose."),
+        attribute("required", Flag(strict=True), "Whether the other service must be there.", keep=True),
+    ),
+)
 
-blkio_config = Object("blkio_config", (
-    attribute("weight", Integer(), "Relative weight, 10 to 1000."),
-    attribute("weight_device", ListOf(Object("blkio_config", (
-        attribute("path", Text(), "The device."), attribute("weight", Integer(), "Its weight."),
-    ), extensions=False, capitals=True)), "Weights of single devices."),
-    attribute("device_read_bps", _bps, "Limits of reading, in bytes a second."),
-    attribute("device_read_iops", _bps, "Limits of reading, in operations a second."),
-    attribute("device_write_bps", _bps, "Limits of writing, in bytes a second."),
-    attribute("device_write_iops", _bps, "Limits of writing, in operations a second."),
-), extensions=False)
+service_network = Object(
+    "networks",
+    (
+        attribute("aliases", unique_strings, "Further names on this network."),
+        attribute("driver_opts", TextMap(), "Options of the endpoint."),
+        attribute("gw_priority", Integer(text=False, cut=True), "The highest one gives the default route."),
+        attribute("interface_name", Text(), "The interface's name in the container."),
+        attribute("ipv4_address", Text(), "A fixed address."),
+        attribute("ipv6_address", Text(), "A fixed address."),
+        attribute("link_local_ips", unique_strings, "Link-local addresses."),
+        attribute("mac_address", Text(), "A fixed hardware address."),
+        attribute("priority", Integer(text=False, cut=True), "The highest one is connected first."),
+    ),
+    nullable=True,
+)
 
-logging = Object("logging", (
-    attribute("driver", Text(), "Who keeps the output."),
-    attribute("options", TextMap(nulls=True), "Options of the driver."),
-))
+service_model = Object(
+    "models",
+    (
+        attribute("endpoint_var", Text(), "The variable that gets the address."),
+        attribute("model_var", Text(), "The variable that gets the name."),
+    ),
+    nullable=True,
+)

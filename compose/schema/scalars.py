@@ -160,7 +160,12 @@ class Size(Type):
                 return parse_size(value)
             except ValueError as e:
                 raise reading.reject(str(e), origin, hint="a number with b, k, m or g, such as 64m") from None
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and not self.only_text and not (self.whole and isinstance(value, float)):
+        if (
+            isinstance(value, (int, float))
+            and not isinstance(value, bool)
+            and not self.only_text
+            and not (self.whole and isinstance(value, float))
+        ):
             if self.least is not None and value < self.least:
                 raise reading.reject(f"must be greater than or equal to {self.least}, but is {shown(value)}", origin)
             return int(value)
@@ -180,7 +185,9 @@ class Duration(Type):
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         if type(value) is not str:
-            raise reading.wrong("a string such as 1m30s", value, origin, hint=f"{value}s means {value} seconds" if type(value) is int else None)
+            raise reading.wrong(
+                "a string such as 1m30s", value, origin, hint=f"{value}s means {value} seconds" if type(value) is int else None
+            )
         if reading.undecided(value):
             return value
         try:

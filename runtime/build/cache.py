@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from runtime import codec
 from runtime.images.store import ImageStore
+from runtime.record import dataclass
 from runtime.store import entries, read_file, remove_file, write_atomic
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from dataclasses import dataclass
 
 from runtime.build import fetching, git
 from runtime.build.contents import file_digest
@@ -15,6 +14,7 @@ from runtime.build.syntax import Source, parse
 from runtime.build.unpacking import is_archive, unpack
 from runtime.build.writer import LayerWriter
 from runtime.errors import BuildError
+from runtime.record import dataclass
 from runtime.store import read_file
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from runtime.build.copying import Copier, CopyOptions
 from runtime.build.fingerprint import attributes
@@ -20,6 +19,7 @@ from runtime.build.syntax import expander
 from runtime.build.unpacking import is_archive, unpack
 from runtime.build.view import View
 from runtime.build.writer import LayerWriter
+from runtime.record import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

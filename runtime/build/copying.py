@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from runtime.build.contents import Contents
 from runtime.build.fingerprint import attributes
@@ -14,6 +14,7 @@ from runtime.build.select import Selected
 from runtime.build.view import Node, View
 from runtime.build.writer import LayerWriter, whole_seconds
 from runtime.errors import BuildError
+from runtime.record import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,10 +11,10 @@ import os
 import posixpath
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runtime.errors import BuildError
+from runtime.record import dataclass
 from runtime.store import read_file, write_atomic
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import hashlib
 import os
 import re
 import shutil
-from dataclasses import dataclass
 
 from runtime.errors import BuildError
+from runtime.record import dataclass
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _TIMEOUT = 600.0

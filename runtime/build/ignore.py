@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from runtime.errors import BuildError
+from runtime.record import dataclass
 from runtime.store import read_file
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from runtime.build.contents import Contents, place
 from runtime.build.ignore import of_context
 from runtime.build.view import View
+from runtime.record import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

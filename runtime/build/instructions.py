@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from runtime.build.syntax import Heredoc, Place
+from runtime.record import dataclass
 
 Pairs = tuple[tuple[str, str], ...]
 

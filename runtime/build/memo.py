@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from runtime import codec
 from runtime.build.events import BuildEvent, Progress, StepDone, StepNote, StepStarted
@@ -18,6 +18,7 @@ from runtime.build.inputs import Input, of_directory
 from runtime.build.request import BuildRequest
 from runtime.build.selection import Selection, digest
 from runtime.images.store import ImageStore
+from runtime.record import dataclass
 from runtime.state import ImageState
 from runtime.store import read_file, write_atomic
 

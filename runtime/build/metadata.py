@@ -6,7 +6,7 @@ import posixpath
 import re
 import signal
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import assert_never
 
 from runtime.build.draft import Draft
@@ -30,6 +30,7 @@ from runtime.build.instructions import (
 )  # fmt: skip
 from runtime.build.state import StageState
 from runtime.build.syntax import expander, word_splitter
+from runtime.record import dataclass
 
 _PORT = re.compile(r"(?:.*:)?(\d+)(?:-(\d+))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from runtime.build.view import View
+from runtime.record import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import assert_never
 
 from runtime.build import agent
@@ -20,6 +20,7 @@ from runtime.build.view import Located
 from runtime.build.writer import LayerWriter
 from runtime.bundle_mounts import BindEntry, LayersEntry, MountEntry, TmpfsEntry
 from runtime.errors import BuildError
+from runtime.record import dataclass
 from runtime.store import is_locked, locked
 
 

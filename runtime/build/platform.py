@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 from runtime.errors import Unsupported
+from runtime.record import dataclass
 
 # uname -m to GOARCH and variant (containerd, platforms/database.go)
 _MACHINES = {

@@ -10,12 +10,12 @@ import os
 import select
 import signal
 import sys
-from dataclasses import dataclass
 
 from runtime import codec
 from runtime.bundle import Bundle
 from runtime.errors import RuntimeFailure
 from runtime.native import syscalls
+from runtime.record import dataclass
 from runtime.store import write_atomic
 
 

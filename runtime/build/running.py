@@ -6,7 +6,6 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import anyio
 from anyio.abc import Process
@@ -20,6 +19,7 @@ from runtime.build.syntax import whole_heredoc
 from runtime.bundle import DEFAULT_SHM_SIZE, Bundle, CgroupPlan, Confinement, NamespacePlan, RootPlan, seccomp_filter_path
 from runtime.bundle_mounts import BindEntry, MountEntry
 from runtime.errors import BuildError
+from runtime.record import dataclass
 from runtime.spec import Resources
 from runtime.store import Paths, read_file
 

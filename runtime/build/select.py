@@ -5,9 +5,9 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from runtime.build.view import Node, View
+from runtime.record import dataclass
 
 _WILDCARD = re.compile(r"[*?\[\\]")
 

@@ -6,13 +6,13 @@ import hashlib
 import json
 import posixpath
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from runtime.build.fingerprint import fingerprint
 from runtime.build.ignore import of_patterns
 from runtime.build.inputs import Input
 from runtime.build.select import Selected, is_wildcard, select
 from runtime.build.view import Node, View
+from runtime.record import dataclass
 
 Excluded = Callable[[str], bool]
 

@@ -6,7 +6,7 @@ import os
 import posixpath
 import shutil
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from anyio import to_thread
 
@@ -29,6 +29,7 @@ from runtime.build.trust import HostTrust
 from runtime.build.view import View
 from runtime.build.writer import LayerWriter
 from runtime.errors import BuildError, RuntimeFailure
+from runtime.record import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,13 +10,14 @@ import csv
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from runtime import codec
 from runtime.build import platform
 from runtime.build.cache import CacheRecord, StepCache
 from runtime.errors import BuildError, RuntimeFailure
 from runtime.images.store import ImageStore
+from runtime.record import dataclass
 
 FIELD = "pycompose.cache.v1"
 _ARCHIVE = "cache.tar"

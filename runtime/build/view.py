@@ -10,9 +10,9 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from runtime.errors import BuildError
+from runtime.record import dataclass
 
 OPAQUE = "trusted.overlay.opaque"
 _MAX_LINKS = 255

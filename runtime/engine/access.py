@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal as signals
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from runtime import codec, observe
@@ -16,6 +15,7 @@ from runtime.bundle import Bundle
 from runtime.engine import records
 from runtime.enter import execute
 from runtime.errors import NotFound, RuntimeFailure
+from runtime.record import dataclass
 from runtime.sandbox import Stdio
 from runtime.spec import ExecSpec
 from runtime.state import ContainerState, Status

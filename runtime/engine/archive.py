@@ -11,7 +11,7 @@ import os
 import stat
 import tarfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NoReturn
 
 from runtime import sandbox_root
@@ -20,6 +20,7 @@ from runtime.engine import access
 from runtime.errors import NotFound, RuntimeFailure
 from runtime.mounts import Root
 from runtime.native import syscalls
+from runtime.record import dataclass
 from runtime.sandbox_child import forget_imports
 from runtime.state import ContainerState
 from runtime.store import Paths

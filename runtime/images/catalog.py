@@ -11,13 +11,13 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from runtime import codec, store
 from runtime.errors import Conflict, ImageError
 from runtime.images import config as configs
 from runtime.images import digest as digests
 from runtime.images.reference import Reference, parse
+from runtime.record import dataclass
 from runtime.spec import ImageConfig
 
 _ID_PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{4,64})")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runtime.images import config as configs
 from runtime.images.pack import Packer
+from runtime.record import dataclass
 
 if TYPE_CHECKING:
     from runtime.images.store import ImageStore

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from runtime.errors import ImageError
@@ -22,6 +21,7 @@ from runtime.images.platforms import choose, host_platform
 from runtime.images.reference import parse
 from runtime.images.tarstream import TarStream
 from runtime.images.tree import clean
+from runtime.record import dataclass
 
 if TYPE_CHECKING:
     from runtime.images.store import ImageStore

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runtime import store as files
@@ -13,6 +12,7 @@ from runtime.images import config as configs
 from runtime.images import digest as digests
 from runtime.images import leases
 from runtime.images.reference import parse
+from runtime.record import dataclass
 
 if TYPE_CHECKING:
     from runtime.images.store import ImageStore

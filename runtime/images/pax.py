@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from runtime.errors import ImageError
+from runtime.record import dataclass
 
 _MAX_PIECES = 1_000_000
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from runtime.errors import ImageError
 from runtime.images.importing import architecture, variant
+from runtime.record import dataclass
 
 _ALIASES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "armhf": "arm", "armel": "arm", "i386": "386"}
 _DEFAULT_VARIANTS = {"arm64": "v8", "arm": "v7"}

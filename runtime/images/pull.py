@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runtime.errors import ImageError, NotFound, RegistryError
@@ -20,6 +19,7 @@ from runtime.images.registry import blobs, manifests, settings
 from runtime.images.registry.manifests import Descriptor, Manifest
 from runtime.images.registry.session import Session, endpoints
 from runtime.images.registry.transport import Transport
+from runtime.record import dataclass
 from runtime.state import ImageState
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from runtime import store as files
@@ -25,6 +25,7 @@ from runtime.images.registry import blobs, manifests, settings
 from runtime.images.registry.manifests import Descriptor
 from runtime.images.registry.session import Session, endpoints
 from runtime.images.registry.transport import Transport
+from runtime.record import dataclass
 
 if TYPE_CHECKING:
     from runtime.images.store import ImageStore

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -12,6 +11,7 @@ from runtime.errors import ImageError
 from runtime.images import digest as digests
 from runtime.images.reference import Reference, parse
 from runtime.images.tarwriter import TarWriter
+from runtime.record import dataclass
 
 if TYPE_CHECKING:
     from runtime.images.store import ImageStore

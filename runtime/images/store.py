@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from runtime import store as files
@@ -23,6 +22,7 @@ from runtime.images.layer import Layer
 from runtime.images.layers import LayerStore
 from runtime.images.limits import Limits
 from runtime.images.reference import parse
+from runtime.record import dataclass
 from runtime.spec import ImageConfig
 from runtime.state import ImageState
 from runtime.store import Paths

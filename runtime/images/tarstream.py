@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from runtime.errors import ImageError
 from runtime.images.bytestream import CHUNK, ByteStream
 from runtime.images.limits import DEFAULT, Limits
 from runtime.images.pax import SparseMap, old_sparse, pax_records, pax_time, sparse_from_pax
+from runtime.record import dataclass
 
 BLOCK = 512
 _ZEROS = bytes(BLOCK)

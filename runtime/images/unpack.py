@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass
 from typing import Protocol
 
 from runtime.errors import ImageError
@@ -17,6 +16,7 @@ from runtime.images.bytestream import ByteStream
 from runtime.images.limits import DEFAULT, Limits
 from runtime.images.tarstream import Entry, TarStream
 from runtime.images.tree import Tree, clean
+from runtime.record import dataclass
 
 OPAQUE_XATTR = "trusted.overlay.opaque"
 WHITEOUT_PREFIX = b".wh."

@@ -8,9 +8,9 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from runtime.errors import KernelError, Unsupported
+from runtime.record import dataclass
 
 _ATTRIBUTE_BAD_ARCH, _ATTRIBUTE_OPTIMIZE = 2, 8
 _UNKNOWN = -1  # __NR_SCMP_ERROR

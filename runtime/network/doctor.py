@@ -10,11 +10,12 @@ import json
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from runtime.errors import RuntimeFailure
 from runtime.native import nftables
 from runtime.network import foreign, host, resolver, ruleset
+from runtime.record import dataclass
 
 _CAP_NET_ADMIN, _CAP_SYS_ADMIN = 12, 21  # capabilities(7)
 _TRIAL_SECONDS = 20

@@ -7,12 +7,12 @@ container's id) as its comment, so what is to be removed is found in the kernel 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
 from runtime.errors import Conflict, Unsupported
 from runtime.network.host import ANY_V4, ANY_V6, shown
+from runtime.record import dataclass
 from runtime.spec import NetworkSpec, PortSpec
 
 

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from socket import if_nameindex, if_nametoindex
 
 from runtime.errors import Conflict, RuntimeFailure, Unsupported
@@ -30,6 +30,7 @@ from runtime.network.ipam import (
     veth_prefix,
 )
 from runtime.network.netlink import Refused, RouteSocket
+from runtime.record import dataclass
 from runtime.spec import EndpointSpec, NetworkSpec
 
 _MAC = re.compile(r"[0-9A-Fa-f]{2}([:-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}")

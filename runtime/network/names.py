@@ -18,8 +18,9 @@ import os
 import socket
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from runtime.record import dataclass
 from runtime.store import entries, read_file, remove_file, write_atomic
 
 _SETTLED = 50_000_000  # ns: file times are only as fine as the kernel's tick, so a younger directory may still change unseen

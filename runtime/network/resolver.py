@@ -7,11 +7,10 @@ sent back (b"" means: send nothing), ``Forward`` goes to the asker's own ``dns``
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from runtime.network import wire
 from runtime.network.names import NameRecord, Names, NamesDirectory, read_records, remove_record, write_record
 from runtime.network.wire import Malformed, Question
+from runtime.record import dataclass
 
 __all__ = [
     "Forward", "NameRecord", "Names", "NamesDirectory", "answer", "belongs", "failure", "host_servers",

@@ -8,7 +8,8 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from runtime.record import dataclass
 
 A, PTR, AAAA, OPT, ANY = 1, 12, 28, 41, 255
 IN = 1

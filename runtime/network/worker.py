@@ -12,7 +12,6 @@ import os
 import socket
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from runtime import codec
@@ -23,6 +22,7 @@ from runtime.network.endpoints import Attachment
 from runtime.network.firewall import Firewall
 from runtime.network.ipam import veth_name
 from runtime.network.netlink import RouteSocket
+from runtime.record import dataclass
 from runtime.spec import EndpointSpec, NetworkSpec, PortSpec
 
 # Requests of one batch do not wait for each other, except that what undoes comes behind what it undoes.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from runtime import codec
 from runtime.bundle import Bundle
 from runtime.errors import NotFound, RuntimeFailure
+from runtime.record import dataclass
 from runtime.spec import ContainerSpec, EndpointSpec, ImageConfig, LinkSpec, LogSpec, PortSpec, RestartPolicy, VolumeMount
 from runtime.store import read_file
 from runtime.supervisor.health_policy import Check, resolve_check

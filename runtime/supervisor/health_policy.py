@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from runtime.record import dataclass
 from runtime.spec import HealthcheckSpec
 from runtime.state import Health, HealthState
 

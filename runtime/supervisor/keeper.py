@@ -19,11 +19,12 @@ import socket
 import struct
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NoReturn
 
 from runtime.native import syscalls
 from runtime.native.title import set_title
+from runtime.record import dataclass
 from runtime.store import Paths, remove_file
 
 EXIT = struct.Struct("=ii")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
+from runtime.record import dataclass
 from runtime.store import Paths
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from runtime import store
 from runtime.errors import RegistryError
 from runtime.images.reference import DEFAULT_REGISTRY
+from runtime.record import dataclass
 
 _DOCKER_HUB = "https://index.docker.io/v1/"
 _HELPER_TIMEOUT = 30  # seconds

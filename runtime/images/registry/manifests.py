@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from runtime.errors import ImageError, RegistryError
 from runtime.images import config as configs
@@ -12,6 +11,7 @@ from runtime.images import platforms
 from runtime.images.limits import Limits
 from runtime.images.registry.session import Session
 from runtime.images.registry.transport import finish
+from runtime.record import dataclass
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"

@@ -11,7 +11,6 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import urllib3
@@ -21,6 +20,7 @@ from runtime.errors import RegistryError
 from runtime.images.registry import challenge, credentials
 from runtime.images.registry.credentials import Credential
 from runtime.images.registry.transport import Body, Transport, finish, is_loopback, read_all
+from runtime.record import dataclass
 
 _TRANSIENT = (408, 429, 500, 502, 503, 504)
 _STALE = (404, 409, 416)  # the registry lost track of an upload; the caller asks where to go on

@@ -26,11 +26,12 @@ import glob
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 
 from runtime import store
 from runtime.errors import RegistryError
 from runtime.images.limits import Limits
+from runtime.record import dataclass
 
 _SYSTEM = "/etc/pycompose/registries.toml"
 _CERTS = "/etc/docker/certs.d"
