@@ -173,11 +173,11 @@ class Hosts(Type):
     def show(self, value: Value, json: bool) -> Plain:
         if not isinstance(value, Map):
             return show_any(value, json)
-        return [
-            f"{host}={address}"
-            for host in sorted(value)
-            for address in sorted(map(str, value[host] if isinstance(value[host], Seq) else ()))
-        ]  # type: ignore[arg-type]
+        lines: list[Plain] = []
+        for host in sorted(value):
+            addresses = value[host]
+            lines += [f"{host}={address}" for address in sorted(map(str, addresses))] if isinstance(addresses, Seq) else []
+        return lines
 
     def schema(self) -> dict[str, Plain]:
         return one_of(

@@ -43,8 +43,13 @@ def project(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("flags", "lines"),
     [
-        (["--services"], ["db", "web"]), (["--volumes"], ["data"]), (["--networks"], ["default", "front"]), (["--profiles"], ["dev"]),
-        (["--images"], ["demo-db", "nginx:1"]), (["--models"], []), (["-q"], []),
+        (["--services"], ["db", "web"]),
+        (["--volumes"], ["data"]),
+        (["--networks"], ["default", "front"]),
+        (["--profiles"], ["dev"]),
+        (["--images"], ["demo-db", "nginx:1"]),
+        (["--models"], []),
+        (["-q"], []),
     ],
 )
 def test_lists(project: Path, flags: list[str], lines: list[str]) -> None:
@@ -93,7 +98,14 @@ def test_variables(project: Path) -> None:
     shown = json.loads(run(project, "config", "--variables", "--format", "json").stdout)
     assert shown["TAG"] == {"Name": "TAG", "DefaultValue": "1", "PresenceValue": "", "Required": False}
     assert shown["B"]["Required"] is True
-    assert run(project, "config", "--variables").stdout.splitlines()[0].split() == ["NAME", "REQUIRED", "DEFAULT", "VALUE", "ALTERNATE", "VALUE"]
+    assert run(project, "config", "--variables").stdout.splitlines()[0].split() == [
+        "NAME",
+        "REQUIRED",
+        "DEFAULT",
+        "VALUE",
+        "ALTERNATE",
+        "VALUE",
+    ]
 
 
 def test_environment(project: Path) -> None:
@@ -145,7 +157,9 @@ def test_a_load_imports_no_more_than_it_needs(project: Path) -> None:
         "print([m for m in ('networkx', 'anyio', 'asyncio', 'pyroute2', 'urllib3', 'click', 'compose.model', 'subprocess', 'logging') if m in sys.modules])"
     )
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
-    done = subprocess.run([sys.executable, "-c", code], cwd=project, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=project, env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
     assert done.stdout.strip() == "[]"
 
 

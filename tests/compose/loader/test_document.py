@@ -28,7 +28,9 @@ def test_alias_bombs_are_stopped(tmp_path: Path) -> None:
     assert "aliases expand" in refused(tmp_path, "\n".join(lines) + "\nservices: {}\n")
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, "{a: " * 50_000, "- " * 100_000, "a:\n" + "".join(" " * i + "- a:\n" for i in range(1, 3000))])
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "{a: " * 50_000, "- " * 100_000, "a:\n" + "".join(" " * i + "- a:\n" for i in range(1, 3000))]
+)
 def test_deep_nesting_is_stopped(tmp_path: Path, text: str) -> None:
     refused(tmp_path, text)
 
@@ -50,8 +52,22 @@ def test_binary_files_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("yes", "yes"), ("010", 8), ("0o10", 8), ("0x1F", 31), ("0b11", 3), ("1_000", 1000), ("22:22", "22:22"), ("1.10", 1.1), ("08", 8.0), ("~", None),
-        ("True", True), (".5", 0.5), ("1e3", 1000.0), ("12345678901234567890", 12345678901234567890), ("2024-13-01", "2024-13-01"), ("1e999", "1e999"),
+        ("yes", "yes"),
+        ("010", 8),
+        ("0o10", 8),
+        ("0x1F", 31),
+        ("0b11", 3),
+        ("1_000", 1000),
+        ("22:22", "22:22"),
+        ("1.10", 1.1),
+        ("08", 8.0),
+        ("~", None),
+        ("True", True),
+        (".5", 0.5),
+        ("1e3", 1000.0),
+        ("12345678901234567890", 12345678901234567890),
+        ("2024-13-01", "2024-13-01"),
+        ("1e999", "1e999"),
     ],
 )
 def test_scalars_are_those_of_yaml_1_2_with_old_octals(text: str, value: object) -> None:

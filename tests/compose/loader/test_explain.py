@@ -29,13 +29,13 @@ def test_what_won_and_what_it_overrode(told) -> None:  # type: ignore[no-untyped
     text = told("services.web.environment.DB_HOST")
     assert text.splitlines()[0] == "services.web.environment.DB_HOST: db.example"
     assert "set by /over.yaml:4:16" in text
-    assert 'variable DB is db.example from /.env' in text
+    assert "variable DB is db.example from /.env" in text
     assert "overrides localhost" in text
     assert "from /compose.yaml:5:16" in text
 
 
 def test_where_a_variable_came_from(told) -> None:  # type: ignore[no-untyped-def]
-    assert "variable SHELL_SET is \"yes\" from the environment of the process" in told("services.web.environment.KEEP")
+    assert 'variable SHELL_SET is "yes" from the environment of the process' in told("services.web.environment.KEEP")
 
 
 def test_keys_with_dots_lists_and_derived_values(told) -> None:  # type: ignore[no-untyped-def]
@@ -45,7 +45,9 @@ def test_keys_with_dots_lists_and_derived_values(told) -> None:  # type: ignore[
     assert "Compose's rules" in told("networks.default.name")
 
 
-@pytest.mark.parametrize(("path", "hint"), [("services.web.prts", "ports"), ("service", "services"), ("services.web.ports[7]", None), ("name.x", None)])
+@pytest.mark.parametrize(
+    ("path", "hint"), [("services.web.prts", "ports"), ("service", "services"), ("services.web.ports[7]", None), ("name.x", None)]
+)
 def test_what_is_not_there(told, path: str, hint: str | None) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(UsageError) as raised:
         told(path)

@@ -16,10 +16,26 @@ from compose.errors import ComposeError
 from compose.loader import Loaded, LoadOptions, load_tree
 
 DATA = Path(__file__).parent / "data"
-FLAGS = {"-f": "files", "--profile": "profiles", "--env-file": "env_files", "-p": "project_name", "--project-directory": "project_directory"}
+FLAGS = {
+    "-f": "files",
+    "--profile": "profiles",
+    "--env-file": "env_files",
+    "-p": "project_name",
+    "--project-directory": "project_directory",
+}
 
 # Empty names, texts and zeros, which the reference prints as if they were not there.
-WITHOUT_A_FORM = ('network_mode: ""', 'content: ""', 'target: ""', 'context: ""', "count: 0", "command: }", "config: []", "mem_limit: -2", "tmp: ''")
+WITHOUT_A_FORM = (
+    'network_mode: ""',
+    'content: ""',
+    'target: ""',
+    'context: ""',
+    "count: 0",
+    "command: }",
+    "config: []",
+    "mem_limit: -2",
+    "tmp: ''",
+)
 
 
 def options(args: str | None, env: str | None, directory: Path) -> LoadOptions:

@@ -69,7 +69,9 @@ def test_dotenv_reads_or_refuses_with_a_line(text: str) -> None:
 
 @given(st.integers(1, 65535), st.integers(1, 65535), st.sampled_from(["tcp", "udp", "sctp"]), st.sampled_from(["", "127.0.0.1:", "[::1]:"]))
 def test_ports(host: int, container: int, protocol: str, address: str) -> None:
-    assert ports.parse(f"{address}{host}:{container}/{protocol}") == [ports.Publication(container, str(host), address.rstrip(":").strip("[]"), protocol)]
+    assert ports.parse(f"{address}{host}:{container}/{protocol}") == [
+        ports.Publication(container, str(host), address.rstrip(":").strip("[]"), protocol)
+    ]
 
 
 @given(st.integers(1, 65000), st.integers(0, 20), st.integers(1, 65000))

@@ -47,9 +47,15 @@ def test_what_is_accepted_fits(validator: jsonschema_rs.Draft202012Validator, gr
 @pytest.mark.parametrize(
     "document",
     [
-        {"services": {"a": {"imge": "x"}}}, {"services": {"a b": {"image": "x"}}}, {"services": {"a": {"ports": "80"}}}, {"foo": 1},
-        {"services": {"a": {"image": 5}}}, {"services": {"a": {"cgroup": "hots"}}}, {"services": {"a": {"depends_on": {"b": {"condition": "soon"}}}}},
-        {"services": {"a": {"volumes": [{"target": "/x"}]}}}, {"services": {"a": {"healthcheck": {"interval": 5}}}},
+        {"services": {"a": {"imge": "x"}}},
+        {"services": {"a b": {"image": "x"}}},
+        {"services": {"a": {"ports": "80"}}},
+        {"foo": 1},
+        {"services": {"a": {"image": 5}}},
+        {"services": {"a": {"cgroup": "hots"}}},
+        {"services": {"a": {"depends_on": {"b": {"condition": "soon"}}}}},
+        {"services": {"a": {"volumes": [{"target": "/x"}]}}},
+        {"services": {"a": {"healthcheck": {"interval": 5}}}},
     ],
 )
 def test_what_no_form_allows_is_refused(validator: jsonschema_rs.Draft202012Validator, document: object) -> None:
