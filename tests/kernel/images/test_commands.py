@@ -200,7 +200,6 @@ def test_ctrl_c_ends_a_stalled_pull_and_leaves_nothing(
     scratch: Path,
     store: ImageStore,
     new_store: Callable[..., ImageStore],
-    size: int,
 ) -> None:
     registries("[transfer]\ntimeout = 20\n")
     registry = serve()
