@@ -170,6 +170,9 @@ def _bundle(
     from runtime import bundle
 
     images = {m.image: _image(where, _image_id(where, m.image))[1] for m in spec.mounts if isinstance(m, ImageMount)}
+    if spec.network_mode.startswith("container:") and not spec.hostname:
+        shared = read_file(f"{directory}.new/files/hostname") or b""  # its own name is the donor's, like the file
+        spec = replace(spec, hostname=shared.decode().strip())
     return codec.dumps(bundle.resolve(spec, image, layers, directory, where, volumes, images))
 
 
