@@ -228,24 +228,25 @@ def _cycle(every: Map, on: set[str], reading: Reading) -> None:
     done: set[str] = set()
     for start in sorted(on):
         stack: list[tuple[str, list[str]]] = [(start, _next(every, start, on))]
-        path = [start]
+        path = dict.fromkeys([start])  # in order, and quick to ask
         while stack:
             name, rest = stack[-1]
             if not rest:
                 done.add(name)
                 stack.pop()
-                path.pop()
+                path.popitem()
                 continue
             other = rest.pop(0)
             if other in path:
-                cycle = [*path[path.index(other) :], other]
+                steps = list(path)
+                cycle = [*steps[steps.index(other) :], other]
                 service = every[other]
                 origin = service.where("depends_on") if isinstance(service, Map) else None
                 reading.problem(f"dependency cycle detected: {' -> '.join(cycle)}", origin, at=("services", other, "depends_on"))
                 return
             if other not in done:
                 stack.append((other, _next(every, other, on)))
-                path.append(other)
+                path[other] = None
 
 
 def _next(every: Map, name: str, on: set[str]) -> list[str]:

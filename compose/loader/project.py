@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 from compose.errors import LoadError, Problem
@@ -71,6 +72,16 @@ def project(loaded: Loaded) -> Project:
 
 def load_tree(options: LoadOptions) -> Loaded:
     """Everything up to the model. Raises LoadError."""
+    collecting = gc.isenabled()
+    gc.disable()  # a load makes many objects and no garbage: the collector would only walk them again and again
+    try:
+        return _load_tree(options)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _load_tree(options: LoadOptions) -> Loaded:
     place = discover(options)
     work = Workspace(options)
     work.warnings += place.warnings

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from compose.schema.base import Plain, Reading, Rejected, Type, one_of
 from compose.schema.collections import show_any
@@ -35,7 +35,22 @@ class Object(Type):
 
     noun = "a mapping"
 
-    __slots__ = ("by_name", "capitals", "extensions", "fields", "finish", "hidden", "lenient", "name", "short", "short_schemas", "void")
+    __slots__ = (
+        "blanks",
+        "by_name",
+        "capitals",
+        "extensions",
+        "fields",
+        "finish",
+        "hidden",
+        "lenient",
+        "name",
+        "rank",
+        "required",
+        "short",
+        "short_schemas",
+        "void",
+    )
 
     def __init__(
         self,
@@ -54,6 +69,9 @@ class Object(Type):
         self.name = name
         self.fields = fields
         self.by_name = {f.key: f for f in fields}
+        self.rank = {f.key: index for index, f in enumerate(fields)}
+        self.required = [f for f in fields if f.required]
+        self.blanks = {f.key for f in fields if f.blank != ""}
         self.extensions = extensions
         self.void = nullable
         self.short = short
@@ -122,25 +140,32 @@ class Object(Type):
                 path.append(key)
                 known.type.check(item, value.where(key), reading)
                 path.pop()
-        for known in self.fields:
-            if known.required and known.key not in value:
+        for known in self.required:
+            if known.key not in value:
                 reading.problem(f"{known.key!r} is missing", value.origin or origin)
 
     def show(self, value: Value, json: bool) -> Plain:
         if not isinstance(value, Map):
             return show_any(value, json)
         result: dict[str, Plain] = {}
-        for known in self.fields:
+        for known in self.shown(value, json):
             item = value.get(known.key)
-            if known.key in value and (known.keep or not known.type.empty(item)) and item is not None:
+            if item is not None and (known.keep or not known.type.empty(item)):
                 if known.key not in self.hidden:
                     result[known.key.capitalize() if json and self.capitals else known.key] = known.type.show(item, json)
             elif json and known.blank != "":
                 result[known.key] = known.blank
-        for key in ordered(k for k in value if k not in self.by_name):
-            if not json:
+        if not json:
+            for key in ordered(k for k in value if k not in self.by_name):
                 result[key] = show_any(value[key])
         return result
+
+    def shown(self, value: Map, json: bool) -> Iterable[attribute]:
+        """The attributes to look at, in order: those that are there, and in JSON those that it always shows."""
+        present = {key for key in value if key in self.by_name}
+        if json:
+            present |= self.blanks
+        return map(self.by_name.__getitem__, sorted(present, key=self.rank.__getitem__))
 
     def schema(self) -> dict[str, Plain]:
         properties: dict[str, Plain] = {}
