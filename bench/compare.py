@@ -64,7 +64,7 @@ class Side:
                 continue
             try:
                 line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                if any(p in line for p in self.processes) and "compare.py" not in line:
+                if any(p in line for p in self.processes):
                     rows = (entry / "smaps_rollup").read_text().splitlines()
                     total += sum(int(r.split()[1]) for r in rows if r.startswith("Pss:"))
             except (FileNotFoundError, ProcessLookupError, PermissionError):
@@ -133,7 +133,7 @@ def main() -> None:
     parser.add_argument("--pycompose", default=shutil.which("pycompose") or "pycompose")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="pycompose-bench-") as ours:
-        sides = [Side("pycompose", [options.pycompose], Path(ours), ours, ("runtime/supervisor", "pycompose supervisor", "pycompose keeper"))]
+        sides = [Side("pycompose", [options.pycompose], Path(ours), ours, ("of bench50 (",))]
         reference = os.environ.get("PYCOMPOSE_REFERENCE")
         if reference:
             host, _, seen = os.environ.get("PYCOMPOSE_REFERENCE_DIRECTORY", ours).partition(":")

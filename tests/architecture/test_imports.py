@@ -23,7 +23,8 @@ HOMES = {
     "backports": ("runtime/images/",),
     "anyio": ("compose/scheduler.py", "compose/cli/", "runtime/engine/", "runtime/images/", "runtime/network/client", "runtime/build/"),
 }
-COMPOSE_ENTERS_RUNTIME_BY = ("runtime.record", 
+COMPOSE_ENTERS_RUNTIME_BY = (
+    "runtime.record",
     "runtime.spec",
     "runtime.state",
     "runtime.observe",

@@ -62,7 +62,9 @@ def one_input(data: bytes) -> None:
             compose_file(provider.ConsumeUnicodeNoSurrogates(4000))
         case 1:
             count = provider.ConsumeIntInRange(0, 60)
-            compose_file("".join(provider.PickValueInList(WORDS) + provider.PickValueInList(["", " ", "\n", "\n  ", "\n    "]) for _ in range(count)))
+            compose_file(
+                "".join(provider.PickValueInList(WORDS) + provider.PickValueInList(["", " ", "\n", "\n  ", "\n    "]) for _ in range(count))
+            )
         case _:
             small_grammars(provider.ConsumeUnicodeNoSurrogates(400))
 
