@@ -18,7 +18,7 @@ from compose.loader.interpolate import Interpolation
 from compose.loader.merge import Merge, Record, take_out
 from compose.loader.normalize import defaults
 from compose.loader.options import LoadOptions
-from compose.loader.paths import Paths
+from compose.loader.paths import Paths, is_remote
 from compose.schema.base import Reading, Rejected, nearest
 from compose.schema.project import PROJECT, service
 from compose.schema.tree import Map, Origin, Seq, Value, copy
@@ -162,7 +162,7 @@ class Layers:
 
     def included(self, entry: Map, origin: Origin | None) -> Map:
         """One entry of ``include``."""
-        paths = [self.absolute(str(path)) for path in entry["path"]]  # type: ignore[union-attr]
+        paths = [self.absolute(str(path), origin) for path in entry["path"]]  # type: ignore[union-attr]
         directory = self.absolute(str(entry["project_directory"])) if entry.get("project_directory") else os.path.dirname(paths[0])
         if paths[0] in self.including:
             chain = "\n include ".join([*self.including[self.including.index(paths[0]) :], paths[0]])
@@ -205,8 +205,10 @@ class Layers:
             raise LoadError(self.problem("include", problem.message, origin) if problem.position is None else problem) from None
         return merged
 
-    def absolute(self, path: str) -> str:
-        """A path of this project."""
+    def absolute(self, path: str, origin: Origin | None = None) -> str:
+        """A path of this project. Raises LoadError for an address."""
+        if is_remote(path):
+            raise LoadError(self.problem("", f"remote files are not fetched: {path}", origin, "copy the file here and name its path"))
         return Paths(self.directory, self.work.home).absolute(path)
 
     def problem(self, path: str, message: str, origin: Origin | None, hint: str | None = None) -> Problem:
@@ -270,8 +272,8 @@ class Layers:
 
     def base_from_file(self, name: str, target: str, path: str, file: str, chain: tuple[tuple[str, str], ...], extends: Map) -> Value:
         """A service of another file, its paths made absolute."""
-        other = self.absolute(path)
         origin = extends.where("file")
+        other = self.absolute(path, origin)
         layers = Layers(self.work, self.environment, os.path.dirname(other), self.including)
         if other not in self.extended:
             self.extended[other] = self.raw_services(layers, other, name, origin)

@@ -82,6 +82,11 @@ class Paths:
             holder[key] = how(value)
 
 
+def is_remote(path: str) -> bool:
+    """Whether a file to include or extend lies behind an address (which is not fetched)."""
+    return "://" in path or path.startswith(("git@", "github.com/"))
+
+
 def _maps(value: Value) -> list[Map]:
     items = value.values() if isinstance(value, Map) else value if isinstance(value, Seq) else ()
     return [item for item in items if isinstance(item, Map)]

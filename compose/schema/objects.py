@@ -162,10 +162,12 @@ class Object(Type):
 
     def shown(self, value: Map, json: bool) -> Iterable[attribute]:
         """The attributes to look at, in order: those that are there, and in JSON those that it always shows."""
-        present = {key for key in value if key in self.by_name}
+        rank = self.rank
+        present = [key for key in value if key in rank]
         if json:
-            present |= self.blanks
-        return map(self.by_name.__getitem__, sorted(present, key=self.rank.__getitem__))
+            present += [key for key in self.blanks if key not in value]
+        present.sort(key=rank.__getitem__)
+        return map(self.by_name.__getitem__, present)
 
     def schema(self) -> dict[str, Plain]:
         properties: dict[str, Plain] = {}
