@@ -6,8 +6,10 @@ Sizes are bytes, durations seconds, modes integers; ``None`` means "not written"
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
+
+from runtime.record import dataclass
 
 Condition = Literal["service_started", "service_healthy", "service_completed_successfully"]
 

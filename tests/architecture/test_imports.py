@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,15 @@ def test_each_library_has_one_home() -> None:
             if home and not place.startswith(home):
                 bad.append(f"{place}:{line} imports {name}")
     assert not bad, bad
+
+
+def test_data_classes_are_the_cheap_ones() -> None:
+    places = (
+        p.relative_to(ROOT).as_posix()
+        for p in SOURCES
+        if re.search(r"^from dataclasses import .*\bdataclass\b", p.read_text(), re.MULTILINE)
+    )
+    assert not [p for p in places if p != "runtime/record.py"]
 
 
 def test_runtime_knows_nothing_of_compose() -> None:
