@@ -16,10 +16,10 @@ from anyio import to_thread
 
 from runtime import codec, observe
 from runtime.engine import files, records, seeding
-from runtime.errors import Conflict, ImageError
+from runtime.errors import Conflict, ImageError, NotFound
 from runtime.network import ipam
 from runtime.network.elements import Link, Target
-from runtime.spec import ContainerSpec, EndpointSpec, FileMount, ImageConfig, ImageMount, NetworkSpec, VolumeMount, VolumeSpec
+from runtime.spec import BindMount, ContainerSpec, EndpointSpec, FileMount, ImageConfig, ImageMount, NetworkSpec, VolumeMount, VolumeSpec
 from runtime.store import Paths, read_file
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def create(where: Paths, spec: ContainerSpec) -> None:
     directory = where.container(spec.project, spec.id)
     if os.path.exists(f"{directory}/spec.json"):
         return  # made by a command that was ended before it could say so
+    _check_binds(spec)
     records.claim_name(where, spec.name, spec.id)
     image, layers = _image(where, spec.image_id or _image_id(where, spec.image))
     shutil.rmtree(f"{directory}.new", ignore_errors=True)
@@ -46,6 +47,16 @@ def create(where: Paths, spec: ContainerSpec) -> None:
         directory,
         {"spec.json": codec.dumps(spec), "image.json": codec.dumps(image), "created": str(time.time_ns()), "bundle.json": contents},
     )
+
+
+def _check_binds(spec: ContainerSpec) -> None:
+    """Refuse now what the start would refuse: a bind source that is not there and not to be made. Nothing is made then."""
+    for mount in spec.mounts:
+        if isinstance(mount, BindMount) and not mount.create_source and not os.path.exists(mount.source):
+            raise NotFound(
+                f"{mount.origin or mount.target}: bind source path does not exist: {mount.source}",
+                hint="create it, or use the short syntax (source:target), which makes a missing directory",
+            )
 
 
 async def attach(where: Paths, network: Network, spec: ContainerSpec) -> None:

@@ -23,12 +23,6 @@ class Inside:
     def __call__(self, service: str, script: str) -> str:
         return self.pycompose(self.directory, "exec", "-T", service, "sh", "-c", script).out
 
-    def resolves(self, service: str, *names: str) -> dict[str, frozenset[str]]:
-        """The addresses that a service finds for each name, by one command."""
-        script = "; ".join(f"nslookup {name} | sed -n 's/^Address: //p'; echo" for name in names)
-        answers = self(service, script).rstrip("\n").split("\n\n") if len(names) == 1 else self(service, script).split("\n\n")
-        return {name: frozenset(answers[i].split()) if i < len(answers) else frozenset() for i, name in enumerate(names)}
-
     def address(self, service: str, link: str = "eth0", index: int = 1) -> str:
         script = f"ip -o -4 addr show dev {link} | sed 's/.*inet \\([0-9.]*\\).*/\\1/'"
         return self.pycompose(self.directory, "exec", "-T", "--index", str(index), service, "sh", "-c", script).out.strip()
@@ -52,7 +46,11 @@ networks: {{back: {{}}}}
     assert [line.split()[2] for line in inside("web", script).splitlines()] == [f"({front}):"] * len(names)
     answer = inside("db", "nslookup web; nslookup demo-web-2; nslookup web | sed -n 's/^Address: //p' | tail -1")
     assert replicas <= set(answer.split())
-    seen = inside("alone", "nslookup db | sed -n 's/^Address: //p'; ping -c1 -W1 the-db | grep -c ' 0% '; for n in web store demo-web-1; do nslookup $n >/dev/null || echo not $n; done")
+    seen = inside(
+        "alone",
+        "nslookup db | sed -n 's/^Address: //p'; ping -c1 -W1 the-db | grep -c ' 0% '; "
+        "for n in web store demo-web-1; do nslookup $n >/dev/null || echo not $n; done",
+    )
     assert seen.split() == [back, "1", "not", "web", "not", "store", "not", "demo-web-1"]
     reverse = inside("db", f"nslookup {inside.address('web', index=2)}")
     assert "name = demo-web-2.demo_default" in reverse

@@ -31,6 +31,14 @@ def answers(address: str, port: int) -> bool:
     return True
 
 
+def answers_soon(address: str, port: int) -> bool:
+    """The same, with a moment for the server to begin listening."""
+    deadline = time.monotonic() + 5
+    while not (found := answers(address, port)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found
+
+
 def ports(pycompose: CommandLine, directory: Path) -> dict[str, list[dict[str, object]]]:
     shown = [json.loads(line) for line in pycompose(directory, "ps", "--format", "json").out.splitlines()]
     return {r["Name"].removeprefix("demo-"): r["Publishers"] for r in shown}
@@ -52,12 +60,12 @@ services:
 
     random = port("rnd", "80")
     assert random.startswith("0.0.0.0:")
-    assert answers("127.0.0.1", int(random.partition(":")[2]))
+    assert answers_soon("127.0.0.1", int(random.partition(":")[2]))
     ranged = {port("--index", str(n), "range", "80") for n in range(1, 6)}
     assert ranged == {f"0.0.0.0:{n}" for n in range(18080, 18085)}
-    assert all(answers("127.0.0.1", n) for n in range(18080, 18085))
+    assert all(answers_soon("127.0.0.1", n) for n in range(18080, 18085))
     assert port("local", "80") == "127.0.0.1:18099"
-    assert answers("127.0.0.1", 18099)
+    assert answers_soon("127.0.0.1", 18099)
     assert port("--protocol", "udp", "local", "53") == "0.0.0.0:18053"
     assert port("local", "53", ok=False).startswith("no port 53/tcp for container demo-local-1: ")
     assert port("rnd", "81", ok=False).startswith("no port 81/tcp for container demo-rnd-1")
@@ -73,7 +81,7 @@ services:
     pycompose(directory, "stop", "-t", "0", "local")
     assert not answers("127.0.0.1", 18099)
     pycompose(directory, "start", "local")
-    assert answers("127.0.0.1", 18099)
+    assert answers_soon("127.0.0.1", 18099)
 
 
 def test_udp_there_and_back(pycompose: CommandLine, stack: Callable[[str], Path]) -> None:

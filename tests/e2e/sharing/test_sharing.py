@@ -60,7 +60,9 @@ def test_none_and_host(pycompose: CommandLine, stack: Callable[[str], Path]) -> 
     directory = stack(modes)
     pycompose(directory, "up", "-d")
     assert not list((pycompose.root / "networks").glob("[!.]*"))
-    lonely = inside(pycompose, directory, "none", "ip -o link | wc -l; ping -c1 -W1 127.0.0.1; ping -c1 -W1 10.9.9.9 2>&1; cat /etc/hosts; true")
+    lonely = inside(
+        pycompose, directory, "none", "ip -o link | wc -l; ping -c1 -W1 127.0.0.1; ping -c1 -W1 10.9.9.9 2>&1; cat /etc/hosts; true"
+    )
     assert lonely.startswith("1\n")
     assert " 0% packet loss" in lonely
     assert "Network is unreachable" in lonely
