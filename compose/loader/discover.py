@@ -40,6 +40,8 @@ def discover(options: LoadOptions) -> Place:
     process = os.environ if options.environment is None else options.environment
     current = os.path.abspath(options.working_directory or os.getcwd())
     place = Place(directory="", current=current, environment=dict(process), sources=dict.fromkeys(process, "environment"))
+    if "PWD" not in place.environment:
+        place.environment["PWD"], place.sources["PWD"] = current, "environment"
     place.directory = _directory(place, options, options.files)
     _read_env_files(place, options)
     files = options.files or _files_variable(place)
