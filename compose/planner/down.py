@@ -11,6 +11,7 @@ from compose.plan import Plan, RemoveImage, RemoveNetwork, RemoveVolume, RunProv
 from compose.planner import draft
 from compose.planner.draft import Draft
 from compose.planner.world import World, is_one_off, service_of
+from runtime.spec import VolumeMount
 from runtime.state import ContainerState, Snapshot
 
 _REMOVING = ("Removing", "Removed")
@@ -120,10 +121,12 @@ def _last_on_default_bridge(project: Project, snapshot: Snapshot, name: str, rem
 def _volumes(project: Project, snapshot: Snapshot, plan: Draft, gone: tuple[str, ...]) -> None:
     declared = {v.name for v in project.volumes.values() if not v.external}
     external = {v.name for v in project.volumes.values() if v.external}
+    mounted = {m.volume for c in snapshot.containers for m in c.spec.mounts if isinstance(m, VolumeMount)}
     for name, state in snapshot.volumes.items():
         labels = state.spec.labels
         ours = labels.get(names.PROJECT) == project.name and names.VOLUME in labels
-        if (ours or name in declared) and name not in external:
+        left_over = state.spec.anonymous and state.spec.project == project.name and name not in mounted  # by --renew-anon-volumes
+        if left_over or ((ours or name in declared) and name not in external):
             words = _REMOVING
             plan.add(
                 f"vol:{name}.remove", RemoveVolume(name=name), after=gone, cause="down --volumes", resource=f"Volume {name}", words=words
