@@ -14,7 +14,7 @@ from compose.cli.options import GlobalOptions
 from compose.errors import UsageError
 from runtime.spec import ExecSpec
 
-NO_TERMINAL = "cannot attach stdin to a TTY-enabled container because stdin is not a terminal"
+NO_TERMINAL = "the input device is not a TTY"
 
 
 @click.command("exec", cls=Command, context_settings={"allow_interspersed_args": False})

@@ -67,7 +67,7 @@ def pycompose(place: Path, *arguments: str, **environment: str) -> subprocess.Co
         (["run", "-p", "80:80", "-P", "web"], "--service-ports and --publish are incompatible"),
         (["run", "-p", "eighty", "web"], "--publish"),
         (["run", "-v", "x", "web"], "mount path must be absolute"),
-        (["run", "-t", "web"], "cannot attach stdin to a TTY-enabled container because stdin is not a terminal"),
+        (["run", "-t", "web"], "the input device is not a TTY"),
         (["run", "nope"], "no such service: nope"),
         (["up", "--pull", "sometimes"], "invalid pull policy"),
         (["up", "--exit-code-from", "nope"], "no such service: nope"),
