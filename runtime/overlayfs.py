@@ -19,7 +19,7 @@ _OPTIONS = (("redirect_dir", "off"), ("metacopy", "off"), ("index", "off"))
 def mount_layers(lowers: Sequence[str], upper: str, work: str, mountpoint: str) -> None:
     """Mount the layers (lowest first) on ``mountpoint``, read-only when ``upper`` is empty. Missing ``upper`` and ``work`` are made."""
     if upper:
-        _prepare_upper(lowers, upper, work)
+        _prepare_upper(upper, work)
     if not _takes_layers_one_by_one():
         _by_descriptors(lowers, upper, work, mountpoint)
         return
@@ -42,17 +42,16 @@ def _attach(mounted: int, mountpoint: str) -> None:
     os.close(mounted)
 
 
-def _prepare_upper(lowers: Sequence[str], upper: str, work: str) -> None:
-    """The root directory's owner and mode are the upper's: make them those of the topmost layer."""
+def _prepare_upper(upper: str, work: str) -> None:
+    """The root directory's owner and mode are the upper's: root's and 0755, whatever a layer's own entry for it says, as in Docker."""
     if not os.path.isdir(work):
         os.makedirs(work)
     made = not os.path.isdir(upper)
     if made:
         os.makedirs(upper)
-    if lowers and (made or not os.listdir(upper)):
-        top = os.stat(lowers[-1])
-        os.chown(upper, top.st_uid, top.st_gid)
-        os.chmod(upper, top.st_mode & 0o7777)
+    if made or not os.listdir(upper):
+        os.chown(upper, 0, 0)
+        os.chmod(upper, 0o755)
 
 
 def _by_context(lowers: Sequence[str], upper: str, work: str) -> int:

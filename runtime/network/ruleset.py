@@ -40,6 +40,8 @@ add rule inet T raw iifname @bridges ip daddr 127.0.0.0/8 drop comment "route_lo
 add rule inet T raw iifname != @bridges iifname != "lo" ip daddr @subnets4 meta l4proto { tcp, udp } th dport 53 drop comment "not a resolver for others"
 add rule inet T raw iifname != @bridges iifname != "lo" ip6 daddr @subnets6 meta l4proto { tcp, udp } th dport 53 drop
 
+add rule inet T prerouting iifname @bridges ip daddr @subnets4 meta l4proto { tcp, udp } th dport 53 accept comment "ours, though 53 be published"
+add rule inet T prerouting iifname @bridges ip6 daddr @subnets6 meta l4proto { tcp, udp } th dport 53 accept
 add rule inet T prerouting fib daddr type local jump publish
 add rule inet T output ip6 daddr ::1 accept comment "IPv6 has no route_localnet: let it be refused, clients go on to 127.0.0.1"
 add rule inet T output fib daddr type local jump publish

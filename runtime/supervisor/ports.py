@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from runtime.supervisor.loop import Loop
 
 _BACKLOG = 128
+NAMESERVER_PORT = 53
 _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
@@ -78,6 +79,8 @@ def _listener(port: PortSpec, address: str, *, optional: bool) -> socket.socket 
         bound.setblocking(False)
         if port.protocol == "tcp":
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if port.host_port == NAMESERVER_PORT:  # our own name servers have it on the gateways
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         bound.bind((address, port.host_port))
