@@ -10,7 +10,7 @@ import click
 from compose.cli import output
 from compose.cli.group import Command
 from compose.cli.options import GlobalOptions
-from compose.errors import ComposeError, LoadError, UsageError
+from compose.errors import LoadError, UsageError
 
 if TYPE_CHECKING:
     from compose.loader import Loaded, LoadOptions
@@ -224,10 +224,7 @@ def _schema() -> str:
 
 def _pin(loaded: Loaded, *, only: bool) -> None:
     """Replace image tags by digests, as the registry has them; ``only`` leaves nothing else."""
-    try:
-        from runtime.engine import resolve_digests  # type: ignore[attr-defined, unused-ignore]
-    except ImportError:
-        raise ComposeError("this build of pycompose cannot ask a registry for digests") from None
     from compose.loader.pin import pin
+    from runtime.engine.images import resolve_digests
 
     pin(loaded, resolve_digests, only=only)

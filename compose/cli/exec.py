@@ -28,7 +28,7 @@ NO_TERMINAL = "the input device is not a TTY"
 @click.option("-u", "--user", metavar="USER", help="Run as this user.")
 @click.option("-w", "--workdir", metavar="DIRECTORY", help="Run in this directory.")
 @click.option("-i", "--interactive/--no-interactive", default=True, hidden=True)
-@click.option("-t", "--tty", is_flag=True, hidden=True)
+@click.option("-t", "--tty", is_flag=True, hidden=True, expose_value=False)  # no effect, as in the reference: see --no-tty
 @click.pass_obj
 def exec_(
     options: GlobalOptions,
@@ -42,11 +42,10 @@ def exec_(
     user: str | None,
     workdir: str | None,
     interactive: bool,
-    tty: bool,
 ) -> int:
     """Execute a command in a running container."""
     state = project.one(options, service, index)
-    terminal = not no_tty and not detach and (tty or sys.stdout.isatty())
+    terminal = not no_tty and not detach and sys.stdout.isatty()
     if terminal and interactive and not sys.stdin.isatty():
         raise UsageError(NO_TERMINAL, hint="add -T")
     process = ExecSpec(

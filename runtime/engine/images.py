@@ -180,3 +180,14 @@ __all__ = [
     "info", "known_user", "load", "login", "logout", "prune", "pull", "push", "raw_config",
     "read_bundle", "remove", "save", "store", "tag", "used_by", "verify", "write_bundle",
 ]  # fmt: skip
+
+
+def resolve_digests(references: Sequence[str]) -> Mapping[str, str]:
+    """The digests that registries have for references now, asked side by side. Raises RegistryError for the first that none answers for."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from runtime.images.pull import remote_digest
+
+    wanted = list(dict.fromkeys(references))
+    with ThreadPoolExecutor(8) as pool:
+        return dict(zip(wanted, pool.map(remote_digest, wanted), strict=True))
