@@ -28,7 +28,7 @@ from runtime.supervisor.server import Server
 from runtime.supervisor.services import Services
 
 IDLE = 5.0  # seconds without running containers and clients before it leaves
-_GONE = 0.2  # and when the project has no containers at all
+_GONE = 0.2  # and when the project has no containers any more
 
 
 def serve(estate: Estate, channel: socket.socket) -> None:
@@ -49,6 +49,7 @@ class Worker:
         self._estate = estate
         self._loop = loop
         self._idle: Timer | None = None
+        self._had_containers = False  # a supervisor may be started before its first container is made
         self.services = Services(
             project=estate.project,
             paths=estate.paths,
@@ -117,9 +118,11 @@ class Worker:
 
     def _quiet(self) -> None:
         """Something came to rest: leave in a while, unless something begins before."""
+        self._had_containers = self._had_containers or bool(self.services.containers)
+        gone = self._had_containers and not self._has_containers()
         if self._idle is None and not self._is_busy():
-            self._idle = self._loop.after(IDLE if self._has_containers() else _GONE, self._leave_if_idle)
-        elif self._idle is not None and not self._has_containers():
+            self._idle = self._loop.after(_GONE if gone else IDLE, self._leave_if_idle)
+        elif self._idle is not None and gone:
             self._idle.cancel()
             self._idle = self._loop.after(_GONE, self._leave_if_idle)
 
