@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from runtime import codec, store
 from runtime.errors import ImageError, KernelError
@@ -121,16 +121,17 @@ class LayerStore:
     def staging(self) -> Iterator[str]:
         """A directory of our own that is gone afterwards, unless it was published. A dead process's are swept by garbage collection."""
         home = f"{self.root}/tmp/{os.getpid()}-{os.urandom(6).hex()}"
-        os.makedirs(home, mode=0o700)
-        lock = f"{home}.lock"
-        try:
-            with store.locked(lock):
+        with ExitStack() as held:
+            with store.locked(self.lock, shared=True):  # the sweep holds it alone: it never sees a directory whose lock is about to be taken
+                held.enter_context(store.locked(f"{home}.lock"))
+                os.makedirs(home, mode=0o700)
+            try:
                 yield home
-        finally:
-            from runtime.images.tree import remove_tree
+            finally:
+                from runtime.images.tree import remove_tree
 
-            remove_tree(home)
-            store.remove_file(lock)
+                remove_tree(home)
+                store.remove_file(f"{home}.lock")
 
     def publish(self, home: str, layer: Layer) -> Layer:
         """Rename a staged layer to its place; somebody else's equal layer is taken instead when he was first."""

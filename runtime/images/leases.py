@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from runtime import store
 
@@ -18,9 +18,11 @@ def lease(root: str) -> Iterator[None]:
     """Layers added or reused while it is held survive any collection that runs meanwhile."""
     os.makedirs(f"{root}/tmp", mode=0o700, exist_ok=True)
     path = f"{root}/tmp/lease-{os.getpid()}-{os.urandom(6).hex()}"
-    with store.locked(path):
-        # one second early: file times are coarser than the clock
-        store.write_atomic(f"{path}.since", str(time.time_ns() - 1_000_000_000))
+    with ExitStack() as held:
+        with store.locked(f"{root}/lock", shared=True):  # a collection holds it alone: it never takes a lease for stale that is about to be locked
+            held.enter_context(store.locked(path))
+            # one second early: file times are coarser than the clock
+            store.write_atomic(f"{path}.since", str(time.time_ns() - 1_000_000_000))
         try:
             yield
         finally:

@@ -104,8 +104,8 @@ def collect(store: ImageStore) -> int:
     if not os.path.isdir(store.root):
         return 0
     freed = 0
-    leases.sweep(store.root)
     with files.locked(store.catalog.lock):
+        leases.sweep(store.root)
         since = leases.oldest(store.root)
         kept = needed(store)
         for diff_id in store.content.all():
