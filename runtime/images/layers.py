@@ -122,7 +122,8 @@ class LayerStore:
         """A directory of our own that is gone afterwards, unless it was published. A dead process's are swept by garbage collection."""
         home = f"{self.root}/tmp/{os.getpid()}-{os.urandom(6).hex()}"
         with ExitStack() as held:
-            with store.locked(self.lock, shared=True):  # the sweep holds it alone: it never sees a directory whose lock is about to be taken
+            # the sweep holds it alone: it never sees a directory whose lock is about to be taken
+            with store.locked(self.lock, shared=True):
                 held.enter_context(store.locked(f"{home}.lock"))
                 os.makedirs(home, mode=0o700)
             try:

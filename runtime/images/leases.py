@@ -19,7 +19,8 @@ def lease(root: str) -> Iterator[None]:
     os.makedirs(f"{root}/tmp", mode=0o700, exist_ok=True)
     path = f"{root}/tmp/lease-{os.getpid()}-{os.urandom(6).hex()}"
     with ExitStack() as held:
-        with store.locked(f"{root}/lock", shared=True):  # a collection holds it alone: it never takes a lease for stale that is about to be locked
+        # a collection holds it alone: it never takes a lease for stale that is about to be locked
+        with store.locked(f"{root}/lock", shared=True):
             held.enter_context(store.locked(path))
             # one second early: file times are coarser than the clock
             store.write_atomic(f"{path}.since", str(time.time_ns() - 1_000_000_000))
