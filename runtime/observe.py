@@ -131,7 +131,7 @@ def networks(*, where: Paths | None = None) -> tuple[NetworkState, ...]:
     found = []
     for name in entries(at.networks):
         text = read_file(f"{at.networks}/{name}/network.json")
-        if text is not None:
+        if text is not None and not name.startswith("."):
             created = int(read_file(f"{at.networks}/{name}/created") or 0)
             found.append(
                 NetworkState(spec=codec.loads(NetworkSpec, text), created_at=created, leases=_leases(f"{at.networks}/{name}/leases"))
@@ -145,7 +145,7 @@ def volumes(*, where: Paths | None = None) -> tuple[VolumeState, ...]:
     found = []
     for name in entries(at.volumes):
         text = read_file(f"{at.volumes}/{name}/volume.json")
-        if text is not None:
+        if text is not None and not name.startswith("."):
             directory = f"{at.volumes}/{name}"
             created = int(read_file(f"{directory}/created") or 0)
             found.append(VolumeState(spec=codec.loads(VolumeSpec, text), mountpoint=f"{directory}/_data", created_at=created))

@@ -166,7 +166,10 @@ def _held(change: Change) -> Iterator[None]:
     if change.options.dry_run:
         yield
         return
+    from runtime.engine import ahead
+
     with locked(f"{paths().project_run(change.project.name)}/lock"):
+        ahead.tidy(change.project.name)
         yield
 
 

@@ -1,4 +1,7 @@
-"""Starting early what a changing command will need: the helpers' imports then overlap with reading the file and planning. Stdlib only."""
+"""What comes first in a changing command: clearing what killed ones left, and starting early what it will need.
+
+The imports of what starts early overlap with reading the file and planning. Stdlib only.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,13 @@ def for_command(command: str, project: str | None, where: Paths | None = None) -
         from runtime.network import spawn
 
         spawn.ahead(at.run)
+
+
+def tidy(project: str, where: Paths | None = None) -> None:
+    """Clear what killed commands left half-done of a project; the caller holds its lock."""
+    from runtime.engine import records
+
+    records.sweep(where or paths(), project)
 
 
 def for_starts(project: str, where: Paths | None = None) -> None:

@@ -34,11 +34,12 @@ def create(where: Paths, spec: ContainerSpec) -> None:
     if os.path.exists(f"{directory}/spec.json"):
         return  # made by a command that was ended before it could say so
     _check_binds(spec)
-    records.claim_name(where, spec.name, spec.id)
     image, layers = _image(where, spec.image_id or _image_id(where, spec.image))
     shutil.rmtree(f"{directory}.new", ignore_errors=True)
     for name in ("upper", "work", "logs", "files/mounts"):
         os.makedirs(f"{directory}.new/{name}")
+    records.claim_name(where, spec.name, spec.id)
+    _claim_addresses(where, spec)
     _write_files(where, spec, f"{directory}.new")
     volumes = {m.volume: records.record_volume(where, _volume_spec(where, spec, m)) for m in spec.mounts if isinstance(m, VolumeMount)}
     seeding.seed(spec, layers, volumes)
@@ -65,11 +66,15 @@ async def attach(where: Paths, network: Network, spec: ContainerSpec) -> None:
         return
     if _is_pinned(where.netns(spec.id)):
         return
+    _claim_addresses(where, spec)
     wired = endpoints(where, spec)
-    for endpoint, recorded in wired:
-        records.claim_addresses(where, recorded.name, (endpoint.ipv4, endpoint.ipv6), spec.id)
     sysctls = {k: v for k, v in spec.sysctls.items() if k.startswith("net.")}
     await (await network()).attach(spec.id, where.netns(spec.id), wired, sysctls)
+
+
+def _claim_addresses(where: Paths, spec: ContainerSpec) -> None:
+    for endpoint in spec.endpoints:
+        records.claim_addresses(where, endpoint.network, (endpoint.ipv4, endpoint.ipv6), spec.id)
 
 
 async def publish(where: Paths, network: Network, spec: ContainerSpec) -> None:

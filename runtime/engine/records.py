@@ -10,7 +10,8 @@ import ipaddress
 import os
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 from runtime import codec
 from runtime.errors import Conflict, InUse, NotFound, RuntimeFailure
@@ -28,9 +29,10 @@ def record_network(where: Paths, network: NetworkSpec) -> NetworkSpec:
         if text is not None:
             return codec.loads(NetworkSpec, text)
         _refuse_overlap(where, network)
-        os.makedirs(f"{directory}/leases", exist_ok=True)
-        write_atomic(f"{directory}/created", str(time.time_ns()))
-        write_atomic(f"{directory}/network.json", codec.dumps(network))
+        with _appearing(directory) as fresh:
+            os.makedirs(f"{fresh}/leases")
+            write_atomic(f"{fresh}/created", str(time.time_ns()))
+            write_atomic(f"{fresh}/network.json", codec.dumps(network))
     return network
 
 
@@ -43,11 +45,12 @@ def network(where: Paths, name: str) -> NetworkSpec:
 
 
 def refuse_used_network(where: Paths, name: str) -> None:
-    """Raise InUse while a container has an address on the network."""
+    """Raise InUse while a container has an address on the network; leases of containers that were never finished do not count."""
     leases = f"{where.networks}/{name}/leases"
-    users = sorted({(read_file(f"{leases}/{a}") or b"").decode() for a in entries(leases)})
+    holders = {(read_file(f"{leases}/{a}") or b"").decode() for a in entries(leases)}
+    users = sorted(h[:12] for h in holders if _exists(where, h))
     if users:
-        raise InUse(f"network {name} has active endpoints: {', '.join(u[:12] for u in users)}")
+        raise InUse(f"network {name} has active endpoints: {', '.join(users)}")
 
 
 def forget_network(where: Paths, name: str) -> None:
@@ -58,16 +61,32 @@ def forget_network(where: Paths, name: str) -> None:
 
 def claim_addresses(where: Paths, network_name: str, addresses: Iterable[str | None], owner: str) -> None:
     """Lease addresses to a container; repeated claims by the same owner succeed. Raises Conflict when another holds one."""
-    directory = f"{where.networks}/{network_name}/leases"
-    os.makedirs(directory, exist_ok=True)
     for address in filter(None, addresses):
+        holder = _claim(where, f"{where.networks}/{network_name}/leases/{address}", owner)
+        if holder != owner:
+            raise Conflict(f"address {address} on network {network_name} is already in use by container {holder[:12]}")
+
+
+def _claim(where: Paths, path: str, owner: str) -> str:
+    """Write ``owner`` into a file that nobody living holds; returns the id of the holder: ``owner``, or who was first."""
+    holder = owner
+    for _ in range(_ATTEMPTS):
         try:
-            with open(f"{directory}/{address}", "x") as file:
+            with open(path, "x") as file:
                 file.write(owner)
+            return owner
         except FileExistsError:
-            holder = (read_file(f"{directory}/{address}") or b"").decode()
-            if holder != owner:
-                raise Conflict(f"address {address} on network {network_name} is already in use by container {holder[:12]}") from None
+            holder = (read_file(path) or b"").decode()
+        if holder == owner or _exists(where, holder):
+            break
+        remove_file(path)  # its container was never finished, or is gone: a command was ended in between
+    return holder
+
+
+def _exists(where: Paths, container_id: str) -> bool:
+    """Whether a container of any project is there, or just being made."""
+    places = (where.container(p, container_id) for p in entries(where.projects)) if container_id else ()
+    return any(os.path.exists(p) or os.path.exists(f"{p}.new") for p in places)
 
 
 def release_addresses(where: Paths, network_name: str, owner: str) -> None:
@@ -83,9 +102,10 @@ def record_volume(where: Paths, volume: VolumeSpec) -> str:
     directory = f"{where.volumes}/{volume.name}"
     with locked(f"{where.volumes}/.lock"):
         if read_file(f"{directory}/volume.json") is None:
-            os.makedirs(f"{directory}/_data", exist_ok=True)
-            write_atomic(f"{directory}/created", str(time.time_ns()))
-            write_atomic(f"{directory}/volume.json", codec.dumps(volume), durable=True)
+            with _appearing(directory) as fresh:
+                os.makedirs(f"{fresh}/_data")
+                write_atomic(f"{fresh}/created", str(time.time_ns()))
+                write_atomic(f"{fresh}/volume.json", codec.dumps(volume), durable=True)
     return f"{directory}/_data"
 
 
@@ -143,24 +163,14 @@ def rewrite_spec(where: Paths, changed: ContainerSpec) -> None:
 
 def claim_name(where: Paths, name: str, owner: str) -> None:
     """Give a container's name to ``owner`` (its id), atomically; repeated claims succeed. Raises RuntimeFailure when a living container has it."""
-    path = f"{where.root}/names/{name}"
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    for _ in range(_ATTEMPTS):
-        try:
-            with open(path, "x") as file:
-                file.write(owner)
-            return
-        except FileExistsError:
-            holder = (read_file(path) or b"").decode()
-            if holder == owner:
-                return
-        project = _project_of(where, holder)
-        if project is not None:
-            raise RuntimeFailure(
-                f'Conflict. The container name "/{name}" is already in use by container "{holder[:12]}" of project {project}.',
-                hint=f"remove it first: pycompose -p {project} down",
-            )
-        remove_file(path)  # its container is gone: a command was ended between the two
+    os.makedirs(f"{where.root}/names", exist_ok=True)
+    holder = _claim(where, f"{where.root}/names/{name}", owner)
+    if holder != owner:
+        project = _project_of(where, holder) or "another project"
+        raise RuntimeFailure(
+            f'Conflict. The container name "/{name}" is already in use by container "{holder[:12]}" of project {project}.',
+            hint=f"remove it first: pycompose -p {project} down",
+        )
 
 
 def release_name(where: Paths, name: str, owner: str) -> None:
@@ -191,10 +201,33 @@ def delete_container(where: Paths, project: str, container_id: str) -> None:
     shutil.rmtree(f"{where.project_run(project)}/io/{container_id}", ignore_errors=True)
 
 
+def sweep(where: Paths, project: str) -> None:
+    """Delete what ended commands left half-made or half-deleted of a project's containers; the caller holds the project's lock."""
+    directory = f"{where.project(project)}/containers"
+    left = [n for n in entries(directory) if n.endswith(".new") or n.startswith(".removing-")]
+    for name in left:
+        shutil.rmtree(f"{directory}/{name}", ignore_errors=True)
+    if left:
+        delete_project_if_empty(where, project)
+
+
 def delete_project_if_empty(where: Paths, project: str) -> None:
     """Delete what is left of a project that has no containers."""
     if not entries(f"{where.project(project)}/containers"):
         shutil.rmtree(where.project(project), ignore_errors=True)
+
+
+@contextmanager
+def _appearing(directory: str) -> Iterator[str]:
+    """A place to prepare ``directory`` in; it appears whole, under its name, at the end. The caller holds the lock of the directory above."""
+    parent = os.path.dirname(directory)
+    for name in entries(parent):
+        if name.startswith((".new-", ".removing-")):
+            shutil.rmtree(f"{parent}/{name}", ignore_errors=True)
+    fresh = f"{parent}/.new-{os.path.basename(directory)}"
+    os.makedirs(fresh)
+    yield fresh
+    os.rename(fresh, directory)
 
 
 def _delete_aside(path: str, aside: str) -> None:
