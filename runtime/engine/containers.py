@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from anyio import to_thread
 
 from runtime import codec, observe
-from runtime.engine import files, records, seeding
+from runtime.engine import files, local_volumes, records, seeding
 from runtime.errors import Conflict, ImageError, NotFound
 from runtime.network import ipam
 from runtime.network.elements import Link, Target
@@ -41,7 +41,9 @@ def create(where: Paths, spec: ContainerSpec) -> None:
     records.claim_name(where, spec.name, spec.id)
     _claim_addresses(where, spec)
     _write_files(where, spec, f"{directory}.new")
-    volumes = {m.volume: records.record_volume(where, _volume_spec(where, spec, m)) for m in spec.mounts if isinstance(m, VolumeMount)}
+    volumes = {
+        m.volume: local_volumes.data_directory(where, _volume_spec(where, spec, m)) for m in spec.mounts if isinstance(m, VolumeMount)
+    }
     seeding.seed(spec, layers, volumes)
     contents = _bundle(where, spec, image, layers, directory, volumes)
     records.publish_container(
@@ -129,6 +131,7 @@ async def remove(where: Paths, network: Network, spec: ContainerSpec, *, volumes
     else:
         await to_thread.run_sync(records.delete_container, where, spec.project, spec.id)
     records.release_name(where, spec.name, spec.id)
+    local_volumes.unmount_unused(where, spec)
     for mount in spec.mounts:
         if volumes and isinstance(mount, VolumeMount) and mount.anonymous:
             await to_thread.run_sync(records.delete_volume, where, mount.volume)

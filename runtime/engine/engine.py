@@ -15,7 +15,7 @@ import anyio
 from anyio import to_thread
 
 from runtime import observe
-from runtime.engine import containers, outside, pulling, records, supervision
+from runtime.engine import containers, local_volumes, outside, pulling, records, supervision
 from runtime.engine.progress import Progress
 from runtime.errors import InUse, NotFound, RuntimeFailure
 from runtime.spec import ContainerSpec, EndpointSpec, ExecSpec, NetworkSpec, VolumeSpec
@@ -109,6 +109,7 @@ class Engine:
     async def start_container(self, container: str, name: str) -> None:
         """Publish ports and start the process. Raises LaunchError (125, 126, 127) when it cannot be executed."""
         spec = records.spec(self.where, container)
+        local_volumes.mount_all(self.where, spec)
         await containers.attach(self.where, self.networker, spec)
         await containers.allow_links(self.where, self.networker, spec)
         await containers.publish(self.where, self.networker, spec)
