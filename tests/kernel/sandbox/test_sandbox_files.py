@@ -66,10 +66,13 @@ def test_cgroups_are_read_only_and_only_its_own(host):
     assert "Read-only file system" in result.out
 
 
-@pytest.mark.parametrize("path", ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/interrupts"])
+MASKED = [
+    p for p in ("/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/interrupts") if os.path.exists(p)
+]  # what a kernel lacks needs no mask
+
+
+@pytest.mark.parametrize("path", MASKED)
 def test_masked_files_are_empty(host, path):
-    if not os.path.exists(path):
-        pytest.skip(f"this kernel has no {path}")  # also nothing to mask
     assert host.run(f"wc -c < {path}").out.strip() == "0"
 
 
