@@ -12,7 +12,7 @@ import subprocess
 from runtime.engine import records
 from runtime.errors import RuntimeFailure
 from runtime.spec import ContainerSpec, VolumeMount, VolumeSpec
-from runtime.store import Paths
+from runtime.store import Paths, locked
 
 _PATIENCE = 120  # seconds; an NFS server that is away
 
@@ -27,8 +27,9 @@ def data_directory(where: Paths, volume: VolumeSpec) -> str:
         if not os.path.exists(device):
             raise RuntimeFailure(f"volume {volume.name}: device {device} does not exist", hint="create it, or change driver_opts.device")
         return device
-    if not os.path.ismount(place):
-        _mount(volume, place)
+    with locked(f"{where.volumes}/.mounts.lock"):  # containers are made side by side: one of them mounts
+        if not os.path.ismount(place):
+            _mount(volume, place)
     return place
 
 

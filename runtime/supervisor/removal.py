@@ -31,6 +31,9 @@ def remove(paths: Paths, project: str, facts: Facts) -> None:
     with contextlib.suppress(KernelError):
         syscalls.umount2(paths.netns(facts.id), syscalls.MNT_DETACH)
     remove_file(paths.netns(facts.id))
+    name = f"{paths.root}/names/{facts.name}"
+    if (read_file(name) or b"").decode() == facts.id:
+        remove_file(name)
     for volume in facts.anonymous:
         _delete(f"{paths.volumes}/{volume}")
     _delete(facts.directory)  # the last, so that a removal cut short is seen and done again

@@ -32,4 +32,4 @@ def test_a_command_killed_halfway_harms_nobody(pycompose: CommandLine, stack: Ca
     killed(pycompose, directory, seconds, "down", "-v")
     pycompose(directory, "down", "-v")
     assert_nothing_left(pycompose)
-    assert not list((pycompose.root / "names").glob("demo-*"))
+    assert not list((pycompose.root / "names").glob("demo-s*"))
