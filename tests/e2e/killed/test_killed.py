@@ -23,7 +23,7 @@ def killed(pycompose: CommandLine, directory: Path, seconds: float, *arguments: 
     process.communicate()
 
 
-@pytest.mark.parametrize("seconds", [0.2, 0.4, 0.5, 0.6, 0.8, 1.1])
+@pytest.mark.parametrize("seconds", [0.2, 1.1])
 def test_a_command_killed_halfway_harms_nobody(pycompose: CommandLine, stack: Callable[[str], Path], seconds: float) -> None:
     directory = stack("services:\n" + "".join(SERVICE.format(n=n, command=COMMAND) for n in range(8)))
     killed(pycompose, directory, seconds, "up", "-d")
