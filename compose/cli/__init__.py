@@ -16,6 +16,10 @@ _COLLECT_EVERY = 100_000
 def main() -> None:
     """Run one command and end the process with its exit code."""
     gc.set_threshold(_COLLECT_EVERY)  # importing makes many objects and no garbage: looking for some costs a tenth of a command's time
+    from compose.cli import quick
+
+    if quick.answered(sys.argv[1:]):
+        quick.leave()
     from compose.cli.app import run
 
     code = run(sys.argv[1:])

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # typing is not imported for it: some commands count single milliseconds
 if TYPE_CHECKING:
+    from typing import Any
+
     from runtime.engine.engine import Engine
 
 __all__ = ["Engine"]

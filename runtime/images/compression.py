@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import itertools
+import os
+import struct
 import sys
 import zlib
+from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from runtime.errors import ImageError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _OUT = 1 << 20
+_BLOCK = 1 << 20  # what is deflated in one piece; changing it changes digests
+_WINDOW = 32 << 10  # how far deflate looks back (RFC 1951)
+_GZIP_HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 
 
 class _Inflater(Protocol):
@@ -52,10 +61,10 @@ def decompressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def _new_inflater() -> _Inflater:
     try:
-        from isal import isal_zlib  # type: ignore[import-not-found,unused-ignore]  # optional: twice as fast
+        from isal import isal_zlib  # twice as fast; there is none for other processors
     except ImportError:
         return zlib.decompressobj(31)
-    return isal_zlib.decompressobj(31)  # type: ignore[no-any-return,unused-ignore]
+    return isal_zlib.decompressobj(31)
 
 
 def _gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -116,12 +125,44 @@ def _unzstd(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def gzipped(chunks: Iterable[bytes], level: int = 6) -> Iterator[bytes]:
-    """The gzip form, the same bytes for the same content (no name, no time)."""
-    deflater = zlib.compressobj(level, zlib.DEFLATED, 31)
+    """The gzip form (RFC 1952), the same bytes for the same content on any number of processors (no name, no time).
+
+    Blocks of fixed length are deflated side by side, each knowing the 32 KiB before it, and end on a byte: together they are one stream.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    processors = os.cpu_count() or 1
+    waiting: deque[Future[bytes]] = deque()
+    check = length = 0
+    yield _GZIP_HEADER
+    with ThreadPoolExecutor(processors, thread_name_prefix="deflate") as pool:
+        before = b""
+        for block in _blocks(chunks):
+            check, length = zlib.crc32(block, check), length + len(block)
+            waiting.append(pool.submit(_deflated, block, before, level))
+            before = block[-_WINDOW:]
+            if len(waiting) > 2 * processors:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    yield zlib.compressobj(level, zlib.DEFLATED, -15).flush() + struct.pack("<II", check, length & 0xFFFFFFFF)
+
+
+def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in blocks of one length, but for the last."""
+    held = bytearray()
     for chunk in chunks:
-        if output := deflater.compress(chunk):
-            yield output
-    yield deflater.flush()
+        held += chunk
+        while len(held) >= _BLOCK:
+            yield bytes(held[:_BLOCK])
+            del held[:_BLOCK]
+    if held:
+        yield bytes(held)
+
+
+def _deflated(block: bytes, before: bytes, level: int) -> bytes:
+    deflater = zlib.compressobj(level, zlib.DEFLATED, -15, zdict=before) if before else zlib.compressobj(level, zlib.DEFLATED, -15)
+    return deflater.compress(block) + deflater.flush(zlib.Z_SYNC_FLUSH)
 
 
 def _damaged(kind: str, error: Exception) -> ImageError:

@@ -19,7 +19,8 @@ from urllib3.exceptions import HTTPError
 from runtime.errors import RegistryError
 from runtime.images.registry import challenge, credentials
 from runtime.images.registry.credentials import Credential
-from runtime.images.registry.transport import Body, Transport, finish, is_loopback, read_all
+from runtime.images.registry.loopback import is_loopback
+from runtime.images.registry.transport import Body, Transport, finish, read_all
 from runtime.record import dataclass
 
 _TRANSIENT = (408, 429, 500, 502, 503, 504)

@@ -12,6 +12,7 @@ import urllib3
 from urllib3.exceptions import HTTPError, SSLError
 
 from runtime.errors import RegistryError
+from runtime.images.registry.loopback import is_loopback
 from runtime.images.registry.settings import RegistrySettings, Settings
 
 Body = bytes | Iterable[bytes] | None
@@ -120,12 +121,6 @@ def _proxy(scheme: str, netloc: str) -> str:
         return ""
     proxy = urllib.request.getproxies().get(scheme, "")
     return proxy if not proxy or "://" in proxy else f"http://{proxy}"
-
-
-def is_loopback(netloc: str) -> bool:
-    """Whether a host is this machine by name or address (Docker trusts plain HTTP there)."""
-    name = netloc.rpartition(":")[0] if netloc.count(":") == 1 or (netloc.startswith("[") and "]:" in netloc) else netloc
-    return name == "localhost" or name == "[::1]" or (name.startswith("127.") and name.replace(".", "").isdigit())
 
 
 def _is_certificate(error: BaseException) -> bool:
