@@ -10,7 +10,7 @@ from runtime import store as files
 from runtime.errors import ImageError
 from runtime.images import config as configs
 from runtime.images import digest as digests
-from runtime.images import leases
+from runtime.images import leases, partial
 from runtime.images.reference import parse
 from runtime.record import dataclass
 
@@ -99,11 +99,14 @@ def _container_layers(path: str) -> tuple[str, ...]:
         return ()
 
 
-def collect(store: ImageStore) -> int:
-    """Remove layers nobody needs, and what killed processes left; returns bytes freed as the disk counts them."""
+def collect(store: ImageStore, *, stale: float = partial.STALE) -> int:
+    """Remove layers nobody needs, and what killed processes left; returns bytes freed as the disk counts them.
+
+    Downloads that were cut off are kept for ``stale`` seconds: the next pull goes on with them.
+    """
     if not os.path.isdir(store.root):
         return 0
-    freed = 0
+    freed = partial.sweep(store.root, stale=stale)
     with files.locked(store.catalog.lock):
         leases.sweep(store.root)
         since = leases.oldest(store.root)
@@ -142,7 +145,7 @@ def prune(store: ImageStore, *, all_unused: bool, until: int | None, labels: Seq
             store.catalog.forget(image.id)
         untagged += [parse(n).familiar for n in mine]
         deleted.append(image.id)
-    return Pruned(untagged=tuple(untagged), deleted=tuple(deleted), reclaimed=collect(store))
+    return Pruned(untagged=tuple(untagged), deleted=tuple(deleted), reclaimed=collect(store, stale=0))
 
 
 def _wanted(image: ImageState, *, all_unused: bool, until: int | None, labels: Sequence[str]) -> bool:

@@ -14,6 +14,7 @@ from runtime.images import config as configs
 from runtime.images import platforms, workers
 from runtime.images.events import Progress, Reporter, TransferEvent
 from runtime.images.layer import Source
+from runtime.images.partial import Partial
 from runtime.images.reference import Reference, parse
 from runtime.images.registry import blobs, manifests, settings
 from runtime.images.registry.manifests import Descriptor, Manifest
@@ -109,16 +110,27 @@ class _Pull:
         if self.store.content.reuse(diff_id) is not None:
             self.report.layer(layer.digest, "Already exists")
         else:
-            self.store.content.add_tar(self._downloading(session, layer), diff_id)
+            self._unpacked(session, layer, diff_id)
             self.report.layer(layer.digest, "Pull complete", layer.size, layer.size)
         origin = Source(media_type=layer.media_type, size=layer.size, repositories=(f"{self.name.registry}/{self.name.repository}",))
         self.store.content.remember(diff_id, layer.digest, origin)
 
-    def _downloading(self, session: Session, layer: Descriptor) -> Iterator[bytes]:
+    def _unpacked(self, session: Session, layer: Descriptor, diff_id: str) -> None:
+        """Download and unpack, going on where a killed pull stopped; when what that one left turns out to be damaged, from the start."""
+        with Partial(self.store.root, layer.digest, layer.size) as partial:
+            try:
+                self.store.content.add_tar(self._downloading(session, layer, partial), diff_id)
+            except ImageError:
+                partial.discard()
+                if not partial.resumed:
+                    raise
+                self.store.content.add_tar(self._downloading(session, layer, partial), diff_id)
+
+    def _downloading(self, session: Session, layer: Descriptor, partial: Partial) -> Iterator[bytes]:
         def moved(offset: int) -> None:
             self.report.bytes(layer.digest, "Downloading", offset, layer.size)
 
-        yield from blobs.download(session, layer.digest, layer.size, moved)
+        yield from blobs.download(session, layer.digest, layer.size, moved, partial)
         self.report.layer(layer.digest, "Extracting", layer.size, layer.size)
 
     def _publish(self, raw: bytes, diff_ids: Sequence[str], manifest: Manifest) -> ImageState:

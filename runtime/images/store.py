@@ -1,7 +1,7 @@
 """``ImageStore``: the images of this host, on disk, without a daemon. In the command line's process and the builder's; safe for several.
 
 Layout below ``<root>/images``: ``references.json configs/ info/ manifests/`` (``catalog``), ``layers/`` (``layers``), ``tmp/`` (staging,
-leases), ``cache/pins/`` (one digest per line in each file: diff ids and image ids that the build cache wants kept), ``lock``.
+leases), ``ingest/`` (downloads cut off), ``cache/pins/`` (one digest per line in each file: diff ids and image ids that the build cache wants kept), ``lock``.
 Importing and reading it is stdlib-only and cheap.
 """
 

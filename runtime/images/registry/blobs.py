@@ -11,6 +11,7 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from runtime.errors import ImageError, RegistryError
+from runtime.images.partial import Partial
 from runtime.images.registry.session import Session
 from runtime.images.registry.transport import finish
 
@@ -18,31 +19,28 @@ _CHUNK = 1 << 20
 Moved = Callable[[int], None]
 
 
-def download(session: Session, digest: str, size: int, moved: Moved) -> Iterator[bytes]:
-    """The blob in chunks. ``moved`` gets the offset reached. Raises ImageError at the end unless length and digest are right."""
+def download(session: Session, digest: str, size: int, moved: Moved, partial: Partial | None = None) -> Iterator[bytes]:
+    """The blob in chunks. ``moved`` gets the offset reached. Raises ImageError at the end unless length and digest are right.
+
+    ``partial`` gives what an earlier process had of it and keeps what comes, for as long as the blob is not whole.
+    """
     hashing = hashlib.sha256()
-    offset = tried = 0
+    offset = 0
+    for chunk in partial.read() if partial else ():
+        hashing.update(chunk)
+        offset += len(chunk)
+        moved(offset)
+        yield chunk
     what = f"blob {digest[:19]} of {session.repository}"
-    while True:
-        before = offset
-        try:
-            for chunk in _from(session, digest, offset, size, what):
-                hashing.update(chunk)
-                offset += len(chunk)
-                if offset > size:
-                    raise ImageError(
-                        f"{what} is longer than the {size} bytes of its manifest", hint="the registry serves something else; refused"
-                    )
-                moved(offset)
-                yield chunk
-        except HTTPError as error:
-            message = f"{session.endpoint.host} broke off: {error}"
-        else:
-            message = f"{session.endpoint.host} sent {offset} of {size} bytes"
-        if offset == size:
-            break
-        tried = 1 if offset > before else tried + 1
-        session.give_up_or_wait(tried, message, what)
+    for chunk in _rest(session, digest, offset, size, what):
+        hashing.update(chunk)
+        offset += len(chunk)
+        if partial:
+            partial.append(chunk)
+        moved(offset)
+        yield chunk
+    if partial:
+        partial.discard()
     if f"sha256:{hashing.hexdigest()}" != digest:
         raise ImageError(
             f"{what} does not match its digest: got sha256:{hashing.hexdigest()}",
@@ -50,9 +48,29 @@ def download(session: Session, digest: str, size: int, moved: Moved) -> Iterator
         )
 
 
+def _rest(session: Session, digest: str, offset: int, size: int, what: str) -> Iterator[bytes]:
+    """The bytes from ``offset`` on, however often the connection breaks. Raises RegistryError when it breaks without progress."""
+    tried = 0
+    while offset < size:
+        before = offset
+        try:
+            for chunk in _from(session, digest, offset, size, what):
+                offset += len(chunk)
+                if offset > size:
+                    raise ImageError(
+                        f"{what} is longer than the {size} bytes of its manifest", hint="the registry serves something else; refused"
+                    )
+                yield chunk
+        except HTTPError as error:
+            message = f"{session.endpoint.host} broke off: {error}"
+        else:
+            message = f"{session.endpoint.host} sent {offset} of {size} bytes"
+        if offset < size:
+            tried = 1 if offset > before else tried + 1
+            session.give_up_or_wait(tried, message, what)
+
+
 def _from(session: Session, digest: str, offset: int, size: int, what: str) -> Iterator[bytes]:
-    if size == 0:
-        return
     headers = {"Accept-Encoding": "identity"}
     if offset:
         headers["Range"] = f"bytes={offset}-{size - 1}"
