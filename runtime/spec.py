@@ -320,6 +320,10 @@ class VolumeSpec:
     anonymous: bool = False
 
 
+# machines as uname(2) and users spell them, to GOARCH
+_ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "armhf": "arm", "armel": "arm", "i386": "386", "i686": "386"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageConfig:
     """The parts of an OCI image configuration that a container inherits (image-spec, config.md)."""
@@ -341,6 +345,23 @@ class ImageConfig:
     shell: tuple[str, ...] = ()
     diff_ids: tuple[str, ...] = ()
     created: str = ""
+
+    @property
+    def platform(self) -> str:
+        """As ``linux/arm64/v8``."""
+        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+
+    def fits(self, platform: str) -> bool:
+        """Whether this is an image for ``platform`` (os/architecture[/variant], or an architecture alone); "" is any.
+
+        What an image does not say fits, and so does a lower variant: v7 runs what is made for v6.
+        """
+        if not platform:
+            return True
+        parts = platform.lower().split("/")
+        system, architecture, variant = (*(parts if len(parts) > 1 else ("linux", *parts)), "")[:3]
+        same = self.os in ("", system) and self.architecture in ("", _ARCHITECTURES.get(architecture, architecture))
+        return same and (not variant or self.variant <= variant)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

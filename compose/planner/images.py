@@ -98,7 +98,7 @@ def _plan_missing(
         if service.build is not None and not no_build and _must_build(service, policy, snapshot.images.get(reference), build):
             building.append(service)
         elif service.image and _must_pull(policy, snapshot, reference, service):
-            _pull(plan, service, reference, policy, "not there" if reference not in snapshot.images else f"pull policy {policy}")
+            _pull(plan, service, reference, policy, _cause(snapshot, reference, service, policy))
         for further in _further_images(service):
             if further not in snapshot.images and policy != "never":
                 _pull(plan, service, further, policy, "not there")
@@ -125,11 +125,28 @@ def _must_pull(policy: str, snapshot: Snapshot, reference: str, service: Service
     if policy == "always":
         return True
     if policy in ("never", "build"):
+        _refuse_foreign(there, reference, service)
         return False
-    if there is None:
+    if there is None or not there.config.fits(service.platform):
         return True
     every = _every(policy, service)
     return every is not None and snapshot.now - there.pulled_at > every * _BILLION
+
+
+def _refuse_foreign(there: ImageState | None, reference: str, service: Service) -> None:
+    if there is not None and service.build is None and not there.config.fits(service.platform):
+        found = f"wanted {service.platform}, actual: {there.config.platform}"
+        raise PlanError(
+            f"services.{service.name}: image with reference {reference} was found but does not match the specified platform: {found}",
+            hint=f"pycompose image pull --platform {service.platform} {reference}, or take `platform` out",
+        )
+
+
+def _cause(snapshot: Snapshot, reference: str, service: Service, policy: str) -> str:
+    there = snapshot.images.get(reference)
+    if there is None:
+        return "not there"
+    return f"pull policy {policy}" if there.config.fits(service.platform) else f"there for {there.config.platform}, not {service.platform}"
 
 
 def _every(policy: str, service: Service) -> int | None:

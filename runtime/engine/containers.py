@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ from anyio import to_thread
 
 from runtime import codec, observe
 from runtime.engine import files, local_volumes, records, seeding
-from runtime.errors import Conflict, ImageError, NotFound
+from runtime.errors import Conflict, ImageError, LaunchError, NotFound
 from runtime.network import ipam
 from runtime.network.elements import Link, Target
 from runtime.spec import BindMount, ContainerSpec, EndpointSpec, FileMount, ImageConfig, ImageMount, NetworkSpec, VolumeMount, VolumeSpec
@@ -255,3 +256,13 @@ def _is_pinned(path: str) -> bool:
         return os.stat(path).st_dev != os.stat(os.path.dirname(path)).st_dev
     except FileNotFoundError:
         return False
+
+
+def tell_platform(where: Paths, spec: ContainerSpec, error: BaseException) -> None:
+    """Say in the hint that an image is for another machine, when that is why its program could not be executed (binfmt_misc may run it)."""
+    text = read_file(f"{where.container(spec.project, spec.id)}/image.json")
+    if not isinstance(error, LaunchError) or error.errno != errno.ENOEXEC or text is None:
+        return
+    image, machine = codec.loads(ImageConfig, text), os.uname().machine
+    if not image.fits(machine):
+        error.hint = f"the image is for {image.platform} and this machine is {machine}; qemu-user-static with binfmt-support would run it"

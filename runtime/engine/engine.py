@@ -116,9 +116,10 @@ class Engine:
         try:
             with anyio.CancelScope(shield=True):  # the supervisor finishes what it began: whoever cancels must find it done, to undo it
                 await self._call(spec.project, "start", id=container)
-        except BaseException:
+        except BaseException as error:
             with anyio.CancelScope(shield=True):
                 await containers.unpublish(self.networker, spec)
+            containers.tell_platform(self.where, spec, error)
             raise
 
     async def stop_container(self, container: str, name: str, timeout: float | None = None) -> None:

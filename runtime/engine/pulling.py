@@ -33,7 +33,8 @@ def _pull(where: Paths, reference: str, platform: str, policy: str, report: Repo
         report(Progress(resource=f"Image {reference}", text=text, current=event.current, total=event.total))
 
     store = ImageStore(where)
-    if policy == "missing" and store.find(reference) is not None:
+    held = store.find(reference) if policy == "missing" else None
+    if held is not None and held.config.fits(platform):
         return
     pull(store, reference, platform=platform or None, progress=tell)
 

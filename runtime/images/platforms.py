@@ -47,10 +47,17 @@ def choose(listed: Sequence[object], candidates: Sequence[object], wanted: Platf
     matching = [d for d in described if _score(d, wanted)]
     if matching:
         return max(matching, key=lambda d: _score(d, wanted))
-    if len(described) == 1 and not described[0].get("platform"):
-        return described[0]
+    images = [d for d in described if not _is_attestation(d)]
+    if len(images) == 1 and not images[0].get("platform"):
+        return images[0]
     known = sorted({str(_platform(d)) for d in listed if isinstance(d, dict) and d.get("platform")} - {"unknown/unknown"})
     raise ImageError(f"the image has no manifest for {wanted}", hint=f"there is {', '.join(known)}" if known else "its index is empty")
+
+
+def _is_attestation(descriptor: Mapping[str, object]) -> bool:
+    """What builders put beside an image: provenance, bills of materials (BuildKit: "unknown/unknown", or an annotation)."""
+    notes = descriptor.get("annotations")
+    return str(_platform(descriptor)) == "unknown/unknown" or (isinstance(notes, dict) and "vnd.docker.reference.type" in notes)
 
 
 def _platform(descriptor: Mapping[str, object]) -> Platform:

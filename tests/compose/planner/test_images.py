@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from compose.errors import PlanError
@@ -150,3 +152,33 @@ def test_what_must_be_observed_is_named() -> None:
     assert image_references(of) == ("busybox", "demo-db", "dbg")
     assert image_references(of, compatibility=True) == ("busybox", "demo_db", "dbg")
     assert neighbour_names(of) == ("far", "vol", "ext")
+
+
+@pytest.mark.parametrize(
+    ("platform", "expected"),
+    [
+        ("linux/arm64", True),
+        ("linux/amd64", False),
+        ("amd64", False),
+        ("linux/amd64/v3", False),
+        ("x86_64", False),
+        ("", False),
+        ("windows/amd64", True),
+    ],
+)
+def test_an_image_for_another_platform_is_as_good_as_none(platform: str, expected: bool) -> None:
+    held = image("busybox")
+    held = replace(held, config=replace(held.config, os="linux", architecture="amd64"))
+    made = plan_images(project(service("web", platform=platform)), engine(images={"busybox": held}).snapshot(), Up())
+    assert bool(pulled(made)) is expected
+    if expected:
+        assert made.steps[0].cause == f"there for linux/amd64, not {platform}"
+        with pytest.raises(PlanError, match=f"wanted {platform}, actual: linux/amd64"):
+            plan_images(project(service("web", platform=platform)), engine(images={"busybox": held}).snapshot(), Up(pull="never"))
+
+
+def test_a_lower_variant_fits() -> None:
+    config = replace(image("busybox").config, os="linux", architecture="arm", variant="v6")
+    assert config.fits("linux/arm/v7")
+    assert config.fits("linux/arm")
+    assert not config.fits("linux/arm/v5")

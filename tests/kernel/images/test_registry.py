@@ -151,6 +151,8 @@ def test_platforms_of_an_index(serve: Serve, registries: object, store: ImageSto
         described.append(
             {"mediaType": media, "digest": digest, "size": len(raw), "platform": {"os": "linux", "architecture": architecture}}
         )
+    notes = {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": described[1]["digest"]}
+    described.insert(0, {**described[1], "annotations": notes, "platform": {"os": "unknown", "architecture": "unknown"}})
     index = json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": described}).encode()
     connection = http.client.HTTPConnection("127.0.0.1", 5000)
     connection.request("PUT", "/v2/multi/manifests/1", index, {"Content-Type": "application/vnd.oci.image.index.v1+json"})
@@ -158,8 +160,10 @@ def test_platforms_of_an_index(serve: Serve, registries: object, store: ImageSto
     other = new_store()
     assert pull(other, f"{registry.host}/multi:1").config.architecture == "amd64"
     assert pull(other, f"{registry.host}/multi:1", platform="linux/arm64").config.architecture == "arm64"
-    with pytest.raises(ImageError, match="no manifest for linux/s390x"):
+    with pytest.raises(ImageError, match="no manifest for linux/s390x") as refused:
         pull(other, f"{registry.host}/multi:1", platform="linux/s390x")
+    assert "unknown" not in str(refused.value.hint)
+    assert pull(other, f"{registry.host}/multi:1").config.architecture == "amd64", "the tag is this machine's again"
 
 
 def test_private_ca_and_passwords(
