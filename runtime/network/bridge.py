@@ -6,7 +6,7 @@ import errno
 import os
 
 from runtime.errors import Conflict, RuntimeFailure, Unsupported
-from runtime.network import netlink
+from runtime.network import messages
 from runtime.network.host import link_exists, uplink_mtu
 from runtime.network.ipam import INTERFACE_NAME_LIMIT, mac_for, prefix_length
 from runtime.network.netlink import Refused, RouteSocket
@@ -34,11 +34,10 @@ def ensure(route: RouteSocket, network: NetworkSpec) -> tuple[str, ...]:
 
 def remove(route: RouteSocket, network: NetworkSpec) -> None:
     """Delete the bridge if we made it; already gone is success."""
-    for index, name, attributes in route.links() if link_exists(network.bridge) else ():
-        if name == network.bridge and attributes.get("IFLA_IFALIAS", "").startswith(_ALIAS):
-            [refused] = route.run([netlink.link(netlink.DELLINK, 0, {"index": index})])
-            if refused and refused.errno != errno.ENODEV:
-                raise refusal(refused, f"bridge {name}")
+    if route.alias(network.bridge).startswith(_ALIAS):
+        [refused] = route.run([messages.link(messages.DELLINK, 0, messages.text(messages.IFLA_IFNAME, network.bridge))])
+        if refused and refused.errno != errno.ENODEV:
+            raise refusal(refused, f"bridge {network.bridge}")
 
 
 def mtu_of(network: NetworkSpec) -> int:
@@ -71,12 +70,10 @@ def _check_name(name: str) -> None:
 
 
 def _create(route: RouteSocket, network: NetworkSpec) -> bool:
-    attributes = [
-        ("IFLA_IFNAME", network.bridge),
-        ("IFLA_ADDRESS", mac_for(network.id)),  # a fixed one; else the bridge takes its lowest port's, and neighbours' caches go stale
-        ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", "bridge")]}),
-    ]
-    [refused] = route.run([netlink.link(netlink.NEWLINK, netlink.CREATE | netlink.EXCL, {}, attributes)])
+    # A fixed address; else the bridge takes its lowest port's, and neighbours' caches go stale.
+    attributes = messages.text(messages.IFLA_IFNAME, network.bridge) + messages.hardware_address(mac_for(network.id))
+    wanted = messages.link(messages.NEWLINK, messages.CREATE | messages.EXCL, attributes + messages.kind_of_link("bridge"))
+    [refused] = route.run([wanted])
     if refused and refused.errno != errno.EEXIST:
         raise refusal(refused, f"bridge {network.bridge} of network {network.name}")
     return refused is None
@@ -94,11 +91,10 @@ def _complete(route: RouteSocket, network: NetworkSpec, made: bool) -> None:
 
     index = if_nametoindex(network.bridge)
     _bridge_sysctls(network)
-    attributes = [("IFLA_MTU", mtu_of(network)), ("IFLA_IFALIAS", _ALIAS + network.id[:12])] if made else []
-    messages = [netlink.link(netlink.NEWLINK, 0, {"index": index, "flags": netlink.IFF_UP, "change": netlink.IFF_UP}, attributes)]
+    own = messages.number(messages.IFLA_MTU, mtu_of(network)) + messages.text(messages.IFLA_IFALIAS, _ALIAS + network.id[:12])
     gateways = [(s.gateway, prefix_length(s.subnet)) for s in network.subnets if s.gateway]
-    messages += [netlink.address(index, gateway, length) for gateway, length in gateways]
-    route.do(*messages)
+    addresses = [messages.address(index, gateway, length) for gateway, length in gateways]
+    route.do(messages.link(messages.NEWLINK, 0, own if made else b"", index=index, up=True), *addresses)
 
 
 def _bridge_sysctls(network: NetworkSpec) -> None:

@@ -101,13 +101,12 @@ def _namespace() -> None:
 def _link(name: str, kind: str, address: str) -> None:
     from socket import if_nametoindex
 
-    from runtime.network import netlink
+    from runtime.network import messages, netlink
 
     route = netlink.RouteSocket()
-    route.do(
-        netlink.link(netlink.NEWLINK, netlink.CREATE, {}, [("IFLA_IFNAME", name), ("IFLA_LINKINFO", {"attrs": [("IFLA_INFO_KIND", kind)]})])
-    )
-    route.do(netlink.address(if_nametoindex(name), address, 64 if ":" in address else 24))
+    attributes = messages.text(messages.IFLA_IFNAME, name) + messages.kind_of_link(kind)
+    route.do(messages.link(messages.NEWLINK, messages.CREATE, attributes))
+    route.do(messages.address(if_nametoindex(name), address, 64 if ":" in address else 24))
     route.close()
 
 

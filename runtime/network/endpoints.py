@@ -15,7 +15,7 @@ from dataclasses import field
 from socket import if_nameindex, if_nametoindex
 
 from runtime.errors import Conflict, RuntimeFailure, Unsupported
-from runtime.network import netlink, pins
+from runtime.network import messages, pins
 from runtime.network.bridge import mtu_of, refusal
 from runtime.network.host import link_exists, link_mtu
 from runtime.network.ipam import (
@@ -74,7 +74,7 @@ def detach(route: RouteSocket, container_id: str, network: str) -> None:
         index = if_nametoindex(veth_name(container_id, network))
     except OSError:
         return
-    [refused] = route.run([netlink.link(netlink.DELLINK, 0, {"index": index})])
+    [refused] = route.run([messages.link(messages.DELLINK, 0, index=index)])
     if refused and refused.errno != errno.ENODEV:
         raise refusal(refused, f"interface on {network}")
 
@@ -84,9 +84,9 @@ def remove(route: RouteSocket, container_ids: Sequence[str]) -> None:
     prefixes = tuple(veth_prefix(c) for c in container_ids)
     indexes = [index for index, name in if_nameindex() if name.startswith(prefixes)]
     if indexes:
-        group = ("IFLA_GROUP", _DYING_GROUP | os.getpid())
-        route.run([netlink.link(netlink.NEWLINK, 0, {"index": index}, [group]) for index in indexes])
-        [refused] = route.run([netlink.link(netlink.DELLINK, 0, {}, [group])])
+        group = messages.number(messages.IFLA_GROUP, _DYING_GROUP | os.getpid())
+        route.run([messages.link(messages.NEWLINK, 0, group, index=index) for index in indexes])
+        [refused] = route.run([messages.link(messages.DELLINK, 0, group)])
         if refused and refused.errno != errno.ENODEV:
             raise refusal(refused, "interfaces of removed containers")
 
@@ -129,7 +129,7 @@ def _present_and_new(one: Attachment) -> dict[str, str]:
 
 
 def _create_veths(route: RouteSocket, attachments: Sequence[Attachment]) -> None:
-    messages: list[bytes] = []
+    wanted: list[bytes] = []
     owners: list[tuple[Attachment, NetworkSpec]] = []
     descriptors: list[int] = []
     bridged = _bridges_are_filtered()
@@ -139,11 +139,11 @@ def _create_veths(route: RouteSocket, attachments: Sequence[Attachment]) -> None
             with _recorded(one):
                 descriptors.append(os.open(one.path, os.O_RDONLY | os.O_CLOEXEC))
                 for endpoint, network in one.endpoints:
-                    wanted = [_veth_message(one, endpoint, network, descriptors[-1])]
-                    wanted += [_hairpin_message(one.veth(network))] if bridged else []
-                    messages += wanted
-                    owners += [(one, network)] * len(wanted)
-        for (one, network), refused in zip(owners, route.run(messages), strict=True):
+                    pair = [_veth_message(one, endpoint, network, descriptors[-1])]
+                    pair += [_hairpin_message(one.veth(network))] if bridged else []
+                    wanted += pair
+                    owners += [(one, network)] * len(pair)
+        for (one, network), refused in zip(owners, route.run(wanted), strict=True):
             if refused and not one.failure:
                 one.failure = refusal(refused, f"interface of container {one.container_id[:12]} on network {network.name}")
     finally:
@@ -153,29 +153,26 @@ def _create_veths(route: RouteSocket, attachments: Sequence[Attachment]) -> None
 
 def _delete_dying(route: RouteSocket, names: Sequence[str]) -> None:
     """Host ends whose namespace was let go a moment ago: the kernel takes them away later, and their names are wanted now."""
-    messages = [netlink.link(netlink.DELLINK, 0, {}, [("IFLA_IFNAME", name)]) for name in names if link_exists(name)]
-    for refused in route.run(messages):
+    wanted = [messages.link(messages.DELLINK, 0, messages.text(messages.IFLA_IFNAME, name)) for name in names if link_exists(name)]
+    for refused in route.run(wanted):
         if refused and refused.errno != errno.ENODEV:
             raise refused
 
 
 def _veth_message(one: Attachment, endpoint: EndpointSpec, network: NetworkSpec, namespace: int) -> bytes:
-    up = {"flags": netlink.IFF_UP, "change": netlink.IFF_UP}
-    master = ("IFLA_MASTER", _index(network.bridge, network))
+    master = messages.number(messages.IFLA_MASTER, _index(network.bridge, network))
     name = one.veth(network)
     if not one.fresh and link_exists(name):
-        return netlink.link(netlink.NEWLINK, 0, up | {"index": if_nametoindex(name)}, [master])
-    mtu = link_mtu(network.bridge) or mtu_of(network)
-    peer = [
-        ("IFLA_IFNAME", one.interfaces[network.name]),
-        ("IFLA_ADDRESS", _mac(endpoint)),
-        ("IFLA_MTU", mtu),
-        ("IFLA_NET_NS_FD", namespace),
-    ]
-    pair = {"attrs": [("VETH_INFO_PEER", {"attrs": peer})]}
-    info = {"attrs": [("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", pair)]}
-    attributes = [("IFLA_IFNAME", name), ("IFLA_MTU", mtu), master, ("IFLA_LINKINFO", info)]
-    return netlink.link(netlink.NEWLINK, netlink.CREATE | netlink.EXCL, up, attributes)
+        return messages.link(messages.NEWLINK, 0, master, index=if_nametoindex(name), up=True)
+    mtu = messages.number(messages.IFLA_MTU, link_mtu(network.bridge) or mtu_of(network))
+    peer = (
+        messages.text(messages.IFLA_IFNAME, one.interfaces[network.name])
+        + messages.hardware_address(_mac(endpoint))
+        + mtu
+        + messages.number(messages.IFLA_NET_NS_FD, namespace)
+    )
+    attributes = messages.text(messages.IFLA_IFNAME, name) + mtu + master + messages.kind_of_link("veth", messages.veth_peer(peer))
+    return messages.link(messages.NEWLINK, messages.CREATE | messages.EXCL, attributes, up=True)
 
 
 def _bridges_are_filtered() -> bool:
@@ -189,8 +186,7 @@ def _bridges_are_filtered() -> bool:
 
 def _hairpin_message(name: str) -> bytes:
     """Let the port send back what came in by it: br_netfilter bridges a container's connection to its own published port, instead of routing it."""
-    data = {"attrs": [("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", {"attrs": [("IFLA_BRPORT_MODE", 1)]})]}
-    return netlink.link(netlink.NEWLINK, 0, {}, [("IFLA_IFNAME", name), ("IFLA_LINKINFO", data)])
+    return messages.link(messages.NEWLINK, 0, messages.text(messages.IFLA_IFNAME, name) + messages.hairpin())
 
 
 def _configure(one: Attachment) -> None:
@@ -206,19 +202,19 @@ def _configure(one: Attachment) -> None:
 
 
 def _inner_messages(one: Attachment) -> list[bytes]:
-    messages = [netlink.up(1)]  # lo is always 1
+    wanted = [messages.up(1)]  # lo is always 1
     indexes = {network: if_nametoindex(name) for network, name in one.interfaces.items()}
     networks = {n.name: n for _, n in one.endpoints}
     for endpoint in ordered(e for e, _ in one.endpoints):
         index = indexes[endpoint.network]
         if endpoint.ipv6:
             _enable_v6(one.interfaces[endpoint.network])
-        messages.append(netlink.up(index))
-        messages += [netlink.address(index, a, length) for a, length in _addresses(endpoint, networks[endpoint.network])]
+        wanted.append(messages.up(index))
+        wanted += [messages.address(index, a, length) for a, length in _addresses(endpoint, networks[endpoint.network])]
     for version in (4, 6):
         if chosen := gateway_endpoint(one.endpoints, version):
-            messages.append(netlink.default_route(indexes[chosen[1].name], gateway_of(chosen[1], version) or ""))
-    return messages
+            wanted.append(messages.default_route(indexes[chosen[1].name], gateway_of(chosen[1], version) or ""))
+    return wanted
 
 
 def _addresses(endpoint: EndpointSpec, network: NetworkSpec) -> list[tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""rtnetlink(7) in batches: many messages, marshalled by pyroute2's classes, in one send, with the kernel's verdict on each. In the network worker.
+"""rtnetlink(7) in batches: many messages in one send, with the kernel's verdict on each. In the network worker.
 
 A plain socket, because it must be opened inside a container's namespace in microseconds and used outside any event loop.
 """
@@ -9,24 +9,16 @@ import os
 import socket
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING
 
-from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
-from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
-from pyroute2.netlink.rtnl.rtmsg import rtmsg
+from runtime.network.messages import ACK, DUMP, GETLINK, HEADER, IFLA_IFALIAS, IFLA_IFNAME, NEWLINK, REQUEST, link, text, texts
 
-NEWLINK, DELLINK, GETLINK, NEWADDR, NEWROUTE, DELROUTE = 16, 17, 18, 20, 24, 25  # linux/rtnetlink.h
-REQUEST, ACK, REPLACE, EXCL, CREATE, DUMP = 0x1, 0x4, 0x100, 0x200, 0x400, 0x300  # linux/netlink.h
-IFF_UP = 0x1
-IFA_F_NODAD = 0x02
+if TYPE_CHECKING:
+    from typing import Any
 
 _SOL_NETLINK, _CAP_ACK, _EXT_ACK = 270, 10, 11
 _NLMSG_ERROR, _NLMSG_DONE, _NLMSGERR_ATTR_MSG = 2, 3, 1
-_HEADER = struct.Struct("=IHHII")
 _CHUNK = 64  # messages per send: their acknowledgements fit into the socket's receive buffer
-
-Attributes = Sequence[tuple[str, Any]]
 
 
 class Refused(OSError):
@@ -61,14 +53,23 @@ class RouteSocket:
         return {name: index for index, name, _ in self.links() if name.startswith(prefix)}
 
     def links(self) -> list[tuple[int, str, Mapping[str, Any]]]:
-        """Every link: index, name, attributes (by their kernel names)."""
+        """Every link: index, name, attributes (by their kernel names, decoded as deep as pyroute2 knows them)."""
+        from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+
         found: list[tuple[int, str, Mapping[str, Any]]] = []
-        for packet in self._dump(link(GETLINK, DUMP, {})):
+        for packet in self._dump(link(GETLINK, DUMP)):
             decoded = ifinfmsg(packet)
             decoded.decode()
             attributes = dict(decoded["attrs"])
             found.append((decoded["index"], attributes["IFLA_IFNAME"], attributes))
         return found
+
+    def alias(self, name: str) -> str:
+        """The alias (IFLA_IFALIAS) of the link of that name; "" without one, or without the link."""
+        self._socket.send(self._numbered(link(GETLINK, 0, text(IFLA_IFNAME, name)), REQUEST))
+        [(_, packet)] = _split(self._socket.recv(1 << 16))
+        is_link = struct.unpack_from("=H", packet, 4)[0] == NEWLINK
+        return texts(packet).get(IFLA_IFALIAS, "") if is_link else ""
 
     def close(self) -> None:
         """Close the socket."""
@@ -88,8 +89,8 @@ class RouteSocket:
 
     def _numbered(self, message: bytes, flags: int) -> bytes:
         self._sequence += 1
-        length, kind, own, _, _ = _HEADER.unpack_from(message)
-        return _HEADER.pack(length, kind, own | flags, self._sequence, 0) + message[_HEADER.size :]
+        length, kind, own, _, _ = HEADER.unpack_from(message)
+        return HEADER.pack(length, kind, own | flags, self._sequence, 0) + message[HEADER.size :]
 
     def _dump(self, message: bytes) -> Iterator[bytes]:
         self._socket.send(self._numbered(message, REQUEST))
@@ -101,50 +102,10 @@ class RouteSocket:
                 yield packet
 
 
-def link(kind: int, flags: int, fields: Mapping[str, int], attributes: Attributes = ()) -> bytes:
-    """A link message (RTM_NEWLINK …) with the fields of struct ifinfomsg and IFLA attributes."""
-    return _marshal(ifinfmsg, kind, flags, fields, attributes)
-
-
-@cache
-def up(index: int) -> bytes:
-    """Switch a link on."""
-    return link(NEWLINK, 0, {"index": index, "flags": IFF_UP, "change": IFF_UP})
-
-
-def address(index: int, text: str, length: int) -> bytes:
-    """Give a link an address, or make sure it has it. IPv6 addresses skip duplicate detection, so that they serve at once."""
-    v6 = ":" in text
-    fields = {"family": socket.AF_INET6 if v6 else socket.AF_INET, "prefixlen": length, "index": index, "flags": IFA_F_NODAD if v6 else 0}
-    attributes: list[tuple[str, Any]] = [("IFA_LOCAL", text), ("IFA_ADDRESS", text)]
-    if not v6 and length < 31:
-        attributes.append(("IFA_BROADCAST", _broadcast(text, length)))
-    return _marshal(ifaddrmsg, NEWADDR, CREATE | REPLACE, fields, attributes)
-
-
-@cache
-def default_route(index: int, gateway: str) -> bytes:
-    """Send everything without a better route to ``gateway`` through the link."""
-    family = socket.AF_INET6 if ":" in gateway else socket.AF_INET
-    fields = {"family": family, "table": 254, "proto": 3, "scope": 0, "type": 1}  # main, boot, universe, unicast
-    return _marshal(rtmsg, NEWROUTE, CREATE | REPLACE, fields, [("RTA_GATEWAY", gateway), ("RTA_OIF", index)])
-
-
-def _marshal(kind: Any, number: int, flags: int, fields: Mapping[str, int], attributes: Attributes) -> bytes:
-    message = kind()
-    for name, value in fields.items():
-        message[name] = value
-    message["attrs"] = list(attributes)
-    message["header"]["type"] = number
-    message["header"]["flags"] = flags
-    message.encode()
-    return bytes(message.data)
-
-
 def _split(data: bytes) -> Iterator[tuple[int, bytes]]:
     offset = 0
-    while offset + _HEADER.size <= len(data):
-        length, _, _, sequence, _ = _HEADER.unpack_from(data, offset)
+    while offset + HEADER.size <= len(data):
+        length, _, _, sequence, _ = HEADER.unpack_from(data, offset)
         yield sequence, data[offset : offset + length]
         offset += (length + 3) & ~3
 
@@ -165,8 +126,3 @@ def _words(packet: bytes) -> str:
             return packet[offset + 4 : offset + length].rstrip(b"\0").decode(errors="replace")
         offset += (length + 3) & ~3
     return ""
-
-
-def _broadcast(text: str, length: int) -> str:
-    number = int.from_bytes(socket.inet_aton(text), "big") | ((1 << (32 - length)) - 1)
-    return socket.inet_ntoa(number.to_bytes(4, "big"))
