@@ -12,16 +12,21 @@ _ENDING = frozenset(("down",))
 
 
 def for_command(command: str, project: str | None, where: Paths | None = None) -> None:
-    """Start the network worker when ``command`` on ``project`` is likely to change networks: the first ``up``, and a ``down`` of something.
+    """Start the network worker when ``command`` on ``project`` is likely to change networks: the first ``up``, and a ``down`` of something;
+    and a supervisor-to-be when there is none that could start a container.
 
     A guess that is wrong costs nothing but the other processor's time.
     """
     at = where or paths()
-    supervised = project is not None and is_locked(f"{at.project_run(project)}/supervisor.lock")
-    if (command in _STARTING and not supervised) or (command in _ENDING and project and entries(f"{at.project(project)}/containers")):
-        from runtime.network import spawn
+    beginning = command in _STARTING and (project is None or not is_locked(f"{at.project_run(project)}/supervisor.lock"))
+    if beginning or (command in _ENDING and project and entries(f"{at.project(project)}/containers")):
+        from runtime.network import spawn as networker
 
-        spawn.ahead(at.run)
+        networker.ahead(at.run)
+    if beginning:
+        from runtime.supervisor import spawn as supervisor
+
+        supervisor.ahead()
 
 
 def tidy(project: str, where: Paths | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Entry of the supervisor: ``python -I -S <this file> <project> <root> <run> <lock fd> <listener fd>``, started by ``client.ensure``.
+"""Entry of the supervisor: ``python -I -S <this file> <channel fd> <room for the title>``, started by ``spawn``.
 
 Isolated mode and no ``site`` save a third of the interpreter's start; the package's folder is put on the path by hand, after the standard library.
 """
@@ -12,4 +12,4 @@ if __name__ == "__main__":
     sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
     from runtime.supervisor.keeper import main
 
-    main(sys.argv[1:])
+    main(int(sys.argv[1]))

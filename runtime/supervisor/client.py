@@ -11,7 +11,6 @@ import itertools
 import json
 import os
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from types import TracebackType
@@ -19,13 +18,13 @@ from typing import Any, Self
 
 from runtime.errors import RuntimeFailure
 from runtime.store import Paths, read_file
+from runtime.supervisor import spawn
 from runtime.supervisor.protocol import failure_from, line
 
 _PATIENCE = 10.0
 _ATTEMPTS = 12  # over some three seconds
 _BACKLOG = 1024
 _LONGEST_LINE = 16 << 20
-_intermediates: list[int] = []
 
 
 def ensure(project: str, paths: Paths) -> None:
@@ -38,7 +37,8 @@ def ensure(project: str, paths: Paths) -> None:
         lock = _claim(directory)
         if lock is not None:
             try:
-                _spawn(project, paths, lock)
+                with _listen(directory) as listener:
+                    spawn.start(project, paths, lock, listener)
             finally:
                 os.close(lock)
             return
@@ -253,23 +253,6 @@ def _claim(directory: str) -> int | None:
     return None
 
 
-def _spawn(project: str, paths: Paths, lock: int) -> None:
-    directory = paths.project_run(project)
-    listener = _listen(directory)
-    try:
-        inherited = [(os.POSIX_SPAWN_DUP2, d, d) for d in (lock, listener.fileno())]  # onto itself: clears close-on-exec, in the child only
-        null = (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDWR, 0)
-        log = (os.POSIX_SPAWN_OPEN, 2, f"{directory}/supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        main = os.path.join(os.path.dirname(os.path.abspath(__file__)), "__main__.py")
-        arguments = [sys.executable, "-I", "-S", main, project, paths.root, paths.run, str(lock), str(listener.fileno())]
-        environment = {"PATH": os.environ.get("PATH", os.defpath)}
-        actions = [null, (os.POSIX_SPAWN_DUP2, 0, 1), log, *inherited]
-        _intermediates.append(os.posix_spawn(sys.executable, arguments, environment, file_actions=actions, setsid=True))
-    finally:
-        listener.close()
-    _reap()
-
-
 def _listen(directory: str) -> socket.socket:
     """A listening socket that appears under its name when it listens."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -288,14 +271,3 @@ def _listen(directory: str) -> socket.socket:
     finally:
         os.close(at)
     return listener
-
-
-def _reap() -> None:
-    """Collect the short-lived parents of supervisors started earlier, as far as they are done."""
-    for pid in _intermediates[:]:
-        try:
-            done = os.waitpid(pid, os.WNOHANG)[0]
-        except ChildProcessError:
-            done = pid
-        if done:
-            _intermediates.remove(pid)

@@ -56,15 +56,15 @@ class Estate:
         set_title(f"pycompose {shown} of {self.project} ({self.paths.run})", role)
 
 
-def main(arguments: list[str]) -> NoReturn:
-    """Keep the project named on the command line until its worker says that nothing is left to do."""
-    from runtime.supervisor import preparation
+def main(channel: int) -> NoReturn:
+    """Import everything, wait for the order, and keep that project until its worker says that nothing is left to do."""
+    from runtime.supervisor import preparation, spawn
 
     preparation.prepare_process()
-    project, root, run, lock, listener = arguments
-    for inherited in (lock, listener):
-        os.set_inheritable(int(inherited), False)
-    Keeper(Estate(project=project, paths=Paths(root, run), lock=int(lock), listener=int(listener)), None).keep()
+    (project, root, run), (lock, listener, log) = spawn.await_order(channel)
+    os.dup2(log, 2)
+    os.close(log)
+    Keeper(Estate(project=project, paths=Paths(root, run), lock=lock, listener=listener), None).keep()
 
 
 def take_over(estate: Estate, channel: socket.socket, worker: int) -> NoReturn:
