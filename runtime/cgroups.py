@@ -34,8 +34,11 @@ class Cgroup(Protocol):
     def descriptor(self) -> int:
         """A descriptor of its v2 directory, for CLONE_INTO_CGROUP, or -1 where there is none; the caller closes it."""
 
-    def gates(self) -> list[int]:
-        """Descriptors that take a process in when its pid, or 0 for the writer itself, is written to them; the caller closes them."""
+    def gates(self, *, born: bool) -> list[int]:
+        """Descriptors that take their single-threaded writer in when 0 is written to them; the caller closes them.
+
+        ``born``: without the one that a process made by CLONE_INTO_CGROUP needs not.
+        """
 
     def add(self, pid: int) -> None:
         """Move a process into it."""

@@ -51,15 +51,19 @@ class CgroupV2:
         return [self._root]
 
     def descriptor(self) -> int:
-        """For CLONE_INTO_CGROUP."""
-        return os.open(self._directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        """For CLONE_INTO_CGROUP. Raises LaunchError when the cgroup is gone."""
+        return _opened(self._leaf(), os.O_PATH | os.O_DIRECTORY)
 
-    def gates(self) -> list[int]:
-        """Its cgroup.procs; of the first one below it without children of its own, when an init in the container has divided it (no internal processes)."""
+    def gates(self, *, born: bool) -> list[int]:
+        """Its cgroup.procs, unless the process is born there."""
+        return [] if born else [_opened(f"{self._leaf()}/cgroup.procs", os.O_WRONLY)]
+
+    def _leaf(self) -> str:
+        """Where processes may be: the first one without children of its own, when an init in the container has divided it (no internal processes)."""
         directory = self._directory
         while read_text(f"{directory}/cgroup.subtree_control").strip():
             directory = next(e.path for e in sorted(os.scandir(directory), key=lambda e: e.name) if e.is_dir())
-        return [os.open(f"{directory}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)]
+        return directory
 
     def add(self, pid: int) -> None:
         """Move a process."""
@@ -129,6 +133,13 @@ class CgroupV2:
         if os.path.isdir(self._directory) and self.pids():
             self.kill()
         tree.remove(self._root, self.path)
+
+
+def _opened(path: str, flags: int) -> int:
+    try:
+        return os.open(path, flags | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise LaunchError("cgroup", f"the cgroup {path} is gone") from None
 
 
 def _enable_controllers(directory: str) -> None:

@@ -37,6 +37,8 @@ def begin(container_pid: int, bundle: Bundle, spec: ExecSpec, stdio: Stdio) -> L
         raise LaunchError("exec", "exec: no command was given", exit_code=126)
     container = _open_container(container_pid)
     cgroup = cgroups.find(bundle.cgroup.path) if bundle.cgroup.path else None
+    # A Python process must not be charged to a container that may be near its memory limit: such a one is joined at the last moment.
+    directory = cgroup.descriptor() if cgroup and not bundle.cgroup.resources.memory else -1
     ours, theirs = channel()
     order = Order(
         bundle=bundle,
@@ -44,11 +46,11 @@ def begin(container_pid: int, bundle: Bundle, spec: ExecSpec, stdio: Stdio) -> L
         donors={},
         cgroup=cgroup,
         connection=theirs,
-        born=False,
+        born=directory >= 0,
         late=True,
         ignored_signals=ignored_signals(),
     )
-    child = fork(order, 0, container, -1, partial(_steps, order, spec, container))
+    child = fork(order, 0, container, directory, partial(_steps, order, spec, container))
     return Launching(child.pid, child.pidfd, ours)
 
 
@@ -69,7 +71,7 @@ def _steps(order: Order, spec: ExecSpec, container: int, progress: Progress) -> 
     progress.stage = "terminal"
     progress.terminal = sandbox_stdio.set_up(order.streams, root)
     progress.stage = "cgroup"
-    join(gates)  # as late as this: a Python process must not be charged to a container that may be near its memory limit
+    join(gates)
     progress.stage = "process"
     become(process, root)
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import NoReturn
 
-from runtime import cgroups, sandbox_child
+from runtime import cgroups, sandbox_child, security
 from runtime.bundle import Bundle
 from runtime.errors import LaunchError
 from runtime.namespaces import Child, clone_child, flags_for
+from runtime.native import syscalls as sys
 from runtime.record import dataclass
 from runtime.sandbox_channel import Outcome, channel, receive
 from runtime.sandbox_child import Order, Progress
@@ -120,6 +121,7 @@ def begin(bundle: Bundle, stdio: Stdio, donors: Mapping[str, int] = _NO_DONORS) 
         late=late,
         ignored_signals=ignored_signals(),
         init=find_init() if bundle.init else "",
+        warnings=_lacking_capabilities(bundle),
     )
     child = fork(order, flags_for(bundle.namespaces), donor, directory, partial(sandbox_child.launch, order))
     return Launching(child.pid, child.pidfd, ours)
@@ -137,6 +139,20 @@ def fork(order: Order, flags: int, pid_namespace: int, directory: int, steps: Ca
         for descriptor in (directory, pid_namespace):
             if descriptor >= 0:
                 os.close(descriptor)
+
+
+def _lacking_capabilities(bundle: Bundle) -> list[str]:
+    """Nobody can give what he has not got: an engine that runs in a container itself may lack some."""
+    missing = security.capability_mask(bundle.confinement.capabilities) & ~_permitted()
+    if bundle.privileged or not missing:
+        return []
+    names = [c for c in bundle.confinement.capabilities if missing & security.capability_mask((c,))]
+    return [f"the engine itself lacks the capabilities {', '.join(names)}: the container does without"]
+
+
+@cache
+def _permitted() -> int:
+    return sys.capget_permitted()
 
 
 def _pid_donor(bundle: Bundle, donors: Mapping[str, int]) -> int:

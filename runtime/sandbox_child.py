@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from typing import NoReturn
 
-from runtime import namespaces, sandbox_init, sandbox_root, sandbox_stdio, security
+from runtime import namespaces, sandbox_init, sandbox_root, sandbox_stdio
 from runtime.bundle import Bundle
 from runtime.cgroups import Cgroup, join
 from runtime.errors import KernelError, LaunchError
@@ -29,7 +29,7 @@ _KEPT: list[object] = []
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What the parent hands over to its child; ``born`` tells that clone3 put the child into the cgroup already.
+    """What the parent hands over to its child; ``born`` tells that clone3 put the child into its v2 cgroup already.
 
     ``late`` joins the cgroup just before execve: until then the child is a Python process, whose memory a small limit would not hold.
     """
@@ -43,6 +43,7 @@ class Order:
     late: bool
     ignored_signals: Sequence[int]
     init: str = ""
+    warnings: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -71,7 +72,7 @@ def launch(order: Order, progress: Progress) -> NoReturn:
     bundle = order.bundle
     progress.stage = "cgroup"
     gates = open_gates(order)
-    progress.warnings += _lacking_capabilities(bundle)
+    progress.warnings += order.warnings
     if not order.late:
         _join_cgroup(order, gates)
     _set_oom_score(bundle.oom_score_adj)
@@ -98,7 +99,7 @@ def open_gates(order: Order) -> list[int]:
     os.setsid()
     os.umask(0o022)
     sys.prctl(sys.PR_SET_DUMPABLE, 0)
-    return [] if order.cgroup is None or order.born else order.cgroup.gates()
+    return [] if order.cgroup is None else order.cgroup.gates(born=order.born)
 
 
 def _join_cgroup(order: Order, gates: Sequence[int]) -> None:
@@ -106,15 +107,6 @@ def _join_cgroup(order: Order, gates: Sequence[int]) -> None:
     join(gates)
     if not order.bundle.namespaces.cgroup:
         sys.unshare(sys.CLONE_NEWCGROUP)
-
-
-def _lacking_capabilities(bundle: Bundle) -> list[str]:
-    """Nobody can give what he has not got: an engine that runs in a container itself may lack some."""
-    missing = security.capability_mask(bundle.confinement.capabilities) & ~sys.capget_permitted()
-    if bundle.privileged or not missing:
-        return []
-    names = [c for c in bundle.confinement.capabilities if missing & security.capability_mask((c,))]
-    return [f"the engine itself lacks the capabilities {', '.join(names)}: the container does without"]
 
 
 def _set_oom_score(value: int) -> None:

@@ -22,7 +22,7 @@ _intermediates: list[int] = []
 def ahead() -> None:
     """Start a process that the next ``start`` will use."""
     if not _spare:
-        _spare.append(_process())
+        _spare.append(_process(-1))
 
 
 def start(project: str, paths: Paths, lock: int, listener: socket.socket) -> None:
@@ -30,7 +30,7 @@ def start(project: str, paths: Paths, lock: int, listener: socket.socket) -> Non
     log = os.open(f"{paths.project_run(project)}/supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     order = json.dumps([project, paths.root, paths.run]).encode()
     try:
-        while not _hand_over(_spare.pop() if _spare else _process(), order, [lock, listener.fileno(), log]):
+        while not _hand_over(_spare.pop() if _spare else _process(log), order, [lock, listener.fileno(), log]):
             continue
     finally:
         os.close(log)
@@ -56,13 +56,17 @@ def _hand_over(channel: socket.socket, order: bytes, descriptors: list[int]) -> 
     return True
 
 
-def _process() -> socket.socket:
-    """A new process in a session of its own; our end of its channel."""
+def _process(log: int) -> socket.socket:
+    """A new process in a session of its own, its errors going to ``log`` (-1: nowhere, until it has one); our end of its channel."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     main = os.path.join(os.path.dirname(os.path.abspath(__file__)), "__main__.py")
     arguments = [sys.executable, "-I", "-S", main, "3", _TITLE_ROOM]
-    actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0), (os.POSIX_SPAWN_DUP2, 0, 1), (os.POSIX_SPAWN_DUP2, 0, 2)]
-    actions.append((os.POSIX_SPAWN_DUP2, theirs.fileno(), 3))
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),
+        (os.POSIX_SPAWN_DUP2, 0, 1),
+        (os.POSIX_SPAWN_DUP2, max(log, 0), 2),
+        (os.POSIX_SPAWN_DUP2, theirs.fileno(), 3),
+    ]
     environment = {"PATH": os.environ.get("PATH", os.defpath)}
     with theirs:
         _intermediates.append(os.posix_spawn(sys.executable, arguments, environment, file_actions=actions, setsid=True))

@@ -128,7 +128,7 @@ def test_remove_kills_what_is_left_and_takes_empty_parents_along():
     assert directories(path)
     pid = os.fork()
     if pid == 0:
-        cgroups.join(cgroup.gates())
+        cgroups.join(cgroup.gates(born=False))
         threading.Event().wait()
     while not cgroup.pids():
         time.sleep(0.001)

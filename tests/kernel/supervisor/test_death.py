@@ -12,7 +12,7 @@ import pytest
 
 from runtime.spec import RestartPolicy
 from runtime.state import Status
-from runtime.supervisor import client
+from runtime.supervisor import client, spawn
 
 pytestmark = pytest.mark.root
 
@@ -170,7 +170,7 @@ def test_it_leaves_when_nothing_is_left(lab: Any) -> None:
 
 
 def test_a_broken_start_is_explained(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "__file__", "/nowhere/client.py")
+    monkeypatch.setattr(spawn, "__file__", "/nowhere/spawn.py")
     with pytest.raises(client.RuntimeFailure, match="does not stay up") as raised:
         lab.call("ping")
     assert "supervisor.log" in (raised.value.hint or "")
