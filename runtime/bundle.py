@@ -181,6 +181,11 @@ def environment(spec: ContainerSpec, image: ImageConfig) -> dict[str, str]:
     return found
 
 
+def cgroup_path(spec: ContainerSpec) -> str:
+    """A container's cgroup, below the root of every hierarchy."""
+    return f"{spec.cgroup_parent.strip('/') or 'pycompose'}/{spec.project}/{spec.id}"
+
+
 def seccomp_filter_path(root: str, profile: str, capabilities: Sequence[str]) -> str:
     """Where the compiled filter of a profile and capability set is cached; one file serves all containers with the same."""
     import hashlib  # here, because it loads OpenSSL (3 MB) and the supervisor never comes by
@@ -229,9 +234,8 @@ def _hostname(spec: ContainerSpec) -> str:
 
 
 def _cgroup(spec: ContainerSpec) -> CgroupPlan:
-    parent = spec.cgroup_parent.strip("/") or "pycompose"
     return CgroupPlan(
-        path=f"{parent}/{spec.project}/{spec.id}",
+        path=cgroup_path(spec),
         resources=spec.resources,
         device_rules=spec.device_cgroup_rules,
         all_devices=spec.privileged,

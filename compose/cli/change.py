@@ -66,11 +66,17 @@ def carry_out(change: Change) -> Plan:
 
 def images(options: GlobalOptions, project: Project, intent: ImageIntent, *, title: str, quiet: bool = False) -> Project:
     """The first stage: pull and build what the intent needs; returns the project with what providers said in it."""
-    plan = planner.plan_images(project, observed(project, intent, compatibility=options.compatibility), intent)
+    return _images(options, project, intent, title, quiet=quiet)[0]
+
+
+def _images(options: GlobalOptions, project: Project, intent: ImageIntent, title: str, *, quiet: bool) -> tuple[Project, Snapshot | None]:
+    """``images``, and the host as it was seen, unless something was done to it since."""
+    snapshot = observed(project, intent, compatibility=options.compatibility)
+    plan = planner.plan_images(project, snapshot, intent)
     output.warn_all(plan.warnings)
     for service, variables in _perform(options, project, plan, title, quiet=quiet).items():
         project = planner.with_provider_variables(project, service, variables)
-    return project
+    return project, None if plan.steps else snapshot
 
 
 def observed(project: Project, intent: Intent | ImageIntent, *, compatibility: bool = False) -> Snapshot:
@@ -85,10 +91,10 @@ def observed(project: Project, intent: Intent | ImageIntent, *, compatibility: b
 
 
 def _once(change: Change) -> Plan:
-    intent, project = change.intent, change.project
+    intent, project, snapshot = change.intent, change.project, None
     if isinstance(intent, Up | Create | Scale | Run):
-        project = images(change.options, project, intent, title=change.title, quiet=change.quiet_images or change.quiet)
-    snapshot = observed(project, intent, compatibility=change.options.compatibility)
+        project, snapshot = _images(change.options, project, intent, change.title, quiet=change.quiet_images or change.quiet)
+    snapshot = snapshot or observed(project, intent, compatibility=change.options.compatibility)
     plan = planner.plan(project, snapshot, intent)
     if plan.questions and isinstance(intent, Up | Create) and not change.options.dry_run:
         agreed = frozenset(q.subject for q in plan.questions if output.confirm(q.text))

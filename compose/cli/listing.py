@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from compose.cli import human
-from compose.cli.ports import display, publishers
 from runtime.state import ContainerState, Health, Status
 
 SERVICE = "com.docker.compose.service"
@@ -78,6 +77,8 @@ def labels(state: ContainerState) -> Mapping[str, str]:
 
 def row(state: ContainerState, now: int, *, truncate: bool = True) -> dict[str, object]:
     """Every field that ``ps --format json`` prints. ``now`` in ns since the epoch."""
+    from compose.cli.ports import display, publishers
+
     text = command(state)
     created = f"{_since(state.created_at, now)} ago"
     return {

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from compose.events import Event, StepProgress
 from compose.model import Project
 from compose.plan import BuildImage, RunProvider
-from runtime.engine import Engine, outside
+from runtime.engine import Engine
 from runtime.engine.build import BuildEvent, Builds, StepStarted
 from runtime.errors import RegistryError
 
@@ -34,6 +34,8 @@ class ProjectOperations:
 
     async def run_provider(self, operation: RunProvider) -> None:
         """Run an outside provider; what it sets reaches the services that depend on it. Raises RuntimeFailure when it fails."""
+        from runtime.engine import outside
+
         provider, service = operation.provider, operation.service
         say = self._sayer(f"Service {service}")
         found = await outside.run_provider(operation.project, service, provider.type, provider.options, operation.command, say)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import errno
-import json
 import os
-import shutil
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -16,12 +14,13 @@ from typing import TYPE_CHECKING
 from anyio import to_thread
 
 from runtime import codec, observe
-from runtime.engine import files, local_volumes, records, seeding
+from runtime.engine import files, local_volumes, mountpoints, records, seeding
 from runtime.errors import Conflict, ImageError, LaunchError, NotFound
 from runtime.network import ipam
 from runtime.network.elements import Link, Target
 from runtime.spec import BindMount, ContainerSpec, EndpointSpec, FileMount, ImageConfig, ImageMount, NetworkSpec, VolumeMount, VolumeSpec
 from runtime.store import Paths, read_file
+from runtime.trees import remove_tree
 
 if TYPE_CHECKING:
     from runtime.network.client import Networker
@@ -36,7 +35,7 @@ def create(where: Paths, spec: ContainerSpec) -> None:
         return  # made by a command that was ended before it could say so
     _check_binds(spec)
     image, layers = _image(where, spec.image_id or _image_id(where, spec.image))
-    shutil.rmtree(f"{directory}.new", ignore_errors=True)
+    remove_tree(f"{directory}.new")
     for name in ("upper", "work", "logs", "files/mounts"):
         os.makedirs(f"{directory}.new/{name}")
     records.claim_name(where, spec.name, spec.id)
@@ -125,8 +124,8 @@ async def remove(where: Paths, network: Network, spec: ContainerSpec, *, volumes
     if spec.ports or os.path.exists(where.netns(spec.id)):
         await (await network()).remove_container(spec.id)
     for endpoint in spec.endpoints:
-        records.release_addresses(where, endpoint.network, spec.id)
-    _remove_cgroup(where, spec)
+        records.release_addresses(where, endpoint.network, (endpoint.ipv4, endpoint.ipv6), spec.id)
+    _remove_cgroup(spec)
     if records.is_small(where, spec.project, spec.id):
         records.delete_container(where, spec.project, spec.id)
     else:
@@ -139,13 +138,10 @@ async def remove(where: Paths, network: Network, spec: ContainerSpec, *, volumes
     records.delete_project_if_empty(where, spec.project)
 
 
-def _remove_cgroup(where: Paths, spec: ContainerSpec) -> None:
-    from runtime import cgroups
+def _remove_cgroup(spec: ContainerSpec) -> None:
+    from runtime import bundle, cgroups
 
-    text = read_file(f"{where.container(spec.project, spec.id)}/bundle.json")
-    path = json.loads(text).get("cgroup", {}).get("path", "") if text else ""
-    if path:
-        cgroups.find(path).remove()
+    cgroups.find(bundle.cgroup_path(spec)).remove()
 
 
 def rename(where: Paths, container: str, name: str) -> None:
@@ -175,7 +171,8 @@ async def disconnect(where: Paths, networker: Networker, container: str, network
     spec = records.spec(where, container)
     if _is_pinned(where.netns(container)):
         await networker.detach(container, network)
-    records.release_addresses(where, network, container)
+    left = [e for e in spec.endpoints if e.network == network]
+    records.release_addresses(where, network, [a for e in left for a in (e.ipv4, e.ipv6)], container)
     records.rewrite_spec(where, replace(spec, endpoints=tuple(e for e in spec.endpoints if e.network != network)))
 
 
@@ -193,7 +190,7 @@ def _bundle(
     if spec.network_mode.startswith("container:") and not spec.hostname:
         shared = read_file(f"{directory}.new/files/hostname") or b""  # its own name is the donor's, like the file
         spec = replace(spec, hostname=shared.decode().strip())
-    return codec.dumps(bundle.resolve(spec, image, layers, directory, where, volumes, images))
+    return codec.dumps(bundle.resolve(spec, image, (mountpoints.layer(where), *layers), directory, where, volumes, images))
 
 
 @lru_cache(maxsize=64)

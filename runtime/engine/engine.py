@@ -15,7 +15,7 @@ import anyio
 from anyio import to_thread
 
 from runtime import observe
-from runtime.engine import containers, local_volumes, outside, pulling, records, supervision
+from runtime.engine import containers, local_volumes, pulling, records, supervision
 from runtime.engine.progress import Progress
 from runtime.errors import InUse, NotFound, RuntimeFailure
 from runtime.spec import ContainerSpec, EndpointSpec, ExecSpec, NetworkSpec, VolumeSpec
@@ -184,12 +184,16 @@ class Engine:
 
     async def run_hook(self, container: str, service: str, kind: str, process: ExecSpec) -> None:
         """Run a lifecycle hook in a running container. Raises RuntimeFailure when it fails."""
+        from runtime.engine import outside
+
         await outside.run_hook(
             self.where, container, service, process, lambda line: self.report(Progress(resource=f"{service} ->", text=line))
         )
 
     async def run_provider(self, project: str, service: str, program: str, options: Mapping[str, Sequence[str]], command: str) -> None:
         """Run an outside provider; the variables it sets reach containers created afterwards."""
+        from runtime.engine import outside
+
         say = partial(self._say, f"Service {service}")
         self.provided |= await outside.run_provider(project, service, program, options, command, say)
 

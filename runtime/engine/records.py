@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from runtime import codec
 from runtime.errors import Conflict, InUse, NotFound, RuntimeFailure
 from runtime.spec import ContainerSpec, NetworkSpec, VolumeSpec
 from runtime.store import Paths, entries, locked, read_file, remove_file, write_atomic
+from runtime.trees import remove_tree
 
 _ATTEMPTS = 3
 
@@ -89,12 +89,12 @@ def _exists(where: Paths, container_id: str) -> bool:
     return any(os.path.exists(p) or os.path.exists(f"{p}.new") for p in places)
 
 
-def release_addresses(where: Paths, network_name: str, owner: str) -> None:
-    """Give back every lease that ``owner`` holds on the network."""
-    directory = f"{where.networks}/{network_name}/leases"
-    for address in entries(directory):
-        if (read_file(f"{directory}/{address}") or b"").decode() == owner:
-            remove_file(f"{directory}/{address}")
+def release_addresses(where: Paths, network_name: str, addresses: Iterable[str | None], owner: str) -> None:
+    """Give back those of the leases that ``owner`` holds."""
+    for address in filter(None, addresses):
+        path = f"{where.networks}/{network_name}/leases/{address}"
+        if (read_file(path) or b"").decode() == owner:
+            remove_file(path)
 
 
 def record_volume(where: Paths, volume: VolumeSpec) -> str:
@@ -197,8 +197,8 @@ def delete_container(where: Paths, project: str, container_id: str) -> None:
     """Delete a container's directory; already gone is success."""
     directory = where.container(project, container_id)
     _delete_aside(directory, f"{os.path.dirname(directory)}/.removing-{container_id}")
-    shutil.rmtree(f"{directory}.new", ignore_errors=True)
-    shutil.rmtree(f"{where.project_run(project)}/io/{container_id}", ignore_errors=True)
+    remove_tree(f"{directory}.new")
+    remove_tree(f"{where.project_run(project)}/io/{container_id}")
 
 
 def sweep(where: Paths, project: str) -> None:
@@ -206,7 +206,7 @@ def sweep(where: Paths, project: str) -> None:
     directory = f"{where.project(project)}/containers"
     left = [n for n in entries(directory) if n.endswith(".new") or n.startswith(".removing-")]
     for name in left:
-        shutil.rmtree(f"{directory}/{name}", ignore_errors=True)
+        remove_tree(f"{directory}/{name}")
     if left:
         delete_project_if_empty(where, project)
 
@@ -214,7 +214,7 @@ def sweep(where: Paths, project: str) -> None:
 def delete_project_if_empty(where: Paths, project: str) -> None:
     """Delete what is left of a project that has no containers."""
     if not entries(f"{where.project(project)}/containers"):
-        shutil.rmtree(where.project(project), ignore_errors=True)
+        remove_tree(where.project(project))
 
 
 @contextmanager
@@ -223,7 +223,7 @@ def _appearing(directory: str) -> Iterator[str]:
     parent = os.path.dirname(directory)
     for name in entries(parent):
         if name.startswith((".new-", ".removing-")):
-            shutil.rmtree(f"{parent}/{name}", ignore_errors=True)
+            remove_tree(f"{parent}/{name}")
     fresh = f"{parent}/.new-{os.path.basename(directory)}"
     os.makedirs(fresh)
     yield fresh
@@ -231,12 +231,12 @@ def _appearing(directory: str) -> Iterator[str]:
 
 
 def _delete_aside(path: str, aside: str) -> None:
-    shutil.rmtree(aside, ignore_errors=True)
+    remove_tree(aside)
     try:
         os.rename(path, aside)
     except FileNotFoundError:
         return
-    shutil.rmtree(aside, ignore_errors=True)
+    remove_tree(aside)
 
 
 def _refuse_overlap(where: Paths, wanted: NetworkSpec) -> None:

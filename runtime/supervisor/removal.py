@@ -12,6 +12,7 @@ from runtime.errors import KernelError
 from runtime.native import syscalls
 from runtime.store import Paths, entries, read_file, remove_file
 from runtime.supervisor.facts import Facts
+from runtime.trees import remove_tree
 
 
 def unpublish(paths: Paths, facts: Facts) -> None:
@@ -38,7 +39,7 @@ def remove(paths: Paths, project: str, facts: Facts) -> None:
         _delete(f"{paths.volumes}/{volume}")
     _delete(facts.directory)  # the last, so that a removal cut short is seen and done again
     if not entries(f"{paths.project(project)}/containers"):
-        _remove_tree(paths.project(project))
+        remove_tree(paths.project(project))
 
 
 def _release(leases: str, container_id: str) -> None:
@@ -51,13 +52,7 @@ def _delete(directory: str) -> None:
     """Delete as one step for whoever looks: renamed aside first."""
     parent, name = os.path.split(directory)
     aside = f"{parent}/.removing-{name}"
-    _remove_tree(aside)
+    remove_tree(aside)
     with contextlib.suppress(FileNotFoundError):
         os.rename(directory, aside)
-        _remove_tree(aside)
-
-
-def _remove_tree(path: str) -> None:
-    import shutil  # with its compression libraries a megabyte, which only this fork shall cost
-
-    shutil.rmtree(path, ignore_errors=True)
+        remove_tree(aside)
