@@ -9,18 +9,24 @@ import json
 import types
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
+from functools import cache
 from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
 Decoder = Callable[[Any], Any]
+_SCALARS = frozenset((str, int, float, bool, type(None)))
 
 
 def encode(value: Any) -> Any:
     """The JSON value of a dataclass, tuple, mapping, enum or scalar."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: encode(v) for f in fields(value) if (v := getattr(value, f.name)) != _default(f) or f.name == "kind"}
+    kind = type(value)
+    if kind in _SCALARS:
+        return value
+    if is_dataclass(kind):
+        members = ((name, getattr(value, name), default) for name, default in _members(kind))
+        return {name: encode(member) for name, member, default in members if member != default or name == "kind"}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):
@@ -45,12 +51,10 @@ def loads(kind: type[T], text: str | bytes) -> T:
     return decode(kind, json.loads(text))
 
 
-def _default(field: Field[Any]) -> Any:
-    if field.default is not MISSING:
-        return field.default
-    if field.default_factory is not MISSING:
-        return field.default_factory()
-    return MISSING
+@cache
+def _members(kind: Any) -> tuple[tuple[str, Any], ...]:
+    """Names and defaults of a class's fields; the defaults are for comparing only."""
+    return tuple((f.name, f.default if f.default_factory is MISSING else f.default_factory()) for f in fields(kind))
 
 
 _decoders: dict[object, Decoder] = {}
