@@ -1,4 +1,4 @@
-"""Starting the network worker, early if one likes: its imports (pyroute2) then run beside the command's own. In the command's process; stdlib only."""
+"""Starting the network worker, early if one likes: its imports then run beside the command's own. In the command's process; stdlib only."""
 
 from __future__ import annotations
 
