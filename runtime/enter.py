@@ -42,7 +42,7 @@ def begin(container_pid: int, bundle: Bundle, spec: ExecSpec, stdio: Stdio) -> L
     ours, theirs = channel()
     order = Order(
         bundle=bundle,
-        streams=Streams(stdio.stdin, stdio.stdout, stdio.stderr, stdio.terminal),
+        streams=Streams(stdio.stdin, stdio.stdout, stdio.stderr, stdio.terminal, size=stdio.size),
         donors={},
         cgroup=cgroup,
         connection=theirs,

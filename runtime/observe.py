@@ -168,7 +168,8 @@ def _ephemeral_ports() -> tuple[int, int]:
 
 
 def _leases(directory: str) -> dict[str, str]:
-    return {address: (read_file(f"{directory}/{address}") or b"").decode() for address in entries(directory)}
+    holders = ((address, (read_file(f"{directory}/{address}") or b"").decode()) for address in entries(directory))
+    return {address: holder for address, holder in holders if holder}
 
 
 def _images(references: Iterable[str], at: Paths) -> dict[str, ImageState]:

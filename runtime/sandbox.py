@@ -34,12 +34,14 @@ class Stdio:
 
     With ``terminal``, ``stdin`` is the slave of a pseudo-terminal that becomes the controlling one; -1 makes a new one in the
     container's own devpts (as Docker does; only then does ttyname(3) work inside) and returns its master in ``Launched.terminal``.
+    ``size`` is that terminal's rows and columns from its first moment on; zeros are for later.
     """
 
     stdin: int = -1
     stdout: int = -1
     stderr: int = -1
     terminal: bool = False
+    size: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,9 @@ def begin(bundle: Bundle, stdio: Stdio, donors: Mapping[str, int] = _NO_DONORS) 
     """Start a launch without waiting for its outcome."""
     for container in bundle.namespaces.donors:
         if container not in donors:
-            raise LaunchError("namespaces", f"container {container[:12]}, whose namespace is to be joined, is not running")
+            raise LaunchError(
+                "namespaces", f"container {container[:12]}, whose namespace is to be joined, is not running", hint="start it first"
+            )
     cgroup = cgroups.create(bundle.cgroup, bundle.devices) if bundle.cgroup.path else None
     late = bool(bundle.cgroup.resources.memory) and (bundle.cgroup.resources.memory or 0) < _SMALL
     directory = cgroup.descriptor() if cgroup and not late else -1
@@ -113,7 +117,7 @@ def begin(bundle: Bundle, stdio: Stdio, donors: Mapping[str, int] = _NO_DONORS) 
     ours, theirs = channel()
     order = Order(
         bundle=bundle,
-        streams=Streams(stdio.stdin, stdio.stdout, stdio.stderr, stdio.terminal, console=True),
+        streams=Streams(stdio.stdin, stdio.stdout, stdio.stderr, stdio.terminal, console=True, size=stdio.size),
         donors=donors,
         cgroup=cgroup,
         connection=theirs,

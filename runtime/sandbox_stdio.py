@@ -28,6 +28,7 @@ class Streams:
     stderr: int
     terminal: bool
     console: bool = False  # bind the terminal on /dev/console
+    size: tuple[int, int] = (0, 0)  # rows and columns of a new terminal
 
 
 def set_up(streams: Streams, root: Root) -> int:
@@ -37,6 +38,7 @@ def set_up(streams: Streams, root: Root) -> int:
         slave = streams.stdin
         if slave < 0:
             master, slave = _new_terminal(root)
+            fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", *streams.size, 0, 0))
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
         if streams.console:
             _bind_console(root, slave)

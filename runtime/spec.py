@@ -117,13 +117,15 @@ class EndpointSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortSpec:
-    """One published port. ``host_ip`` "" means every address, v4 and v6; ``host_port`` is chosen, never 0."""
+    """One published port. ``host_ip`` "" means every address, v4 and v6; ``host_port`` is chosen, never 0; ``any_host_port`` says that
+    another one would do."""
 
     container_port: int
     host_port: int
     host_ip: str = ""
     protocol: Protocol = "tcp"
     origin: str = ""
+    any_host_port: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -126,14 +126,28 @@ def entries(path: str) -> list[str]:
         return []
 
 
+def publication(container_directory: str) -> bytes:
+    """Tells one publishing of a container's ports from the next: a supervisor that takes the rules of the last run away must not hit those of the next."""
+    return read_file(f"{container_directory}/published") or b""
+
+
+def renew_publication(container_directory: str) -> None:
+    """To be called before the ports are published."""
+    with open(f"{container_directory}/published", "wb") as file:
+        file.write(os.urandom(8))
+
+
 @contextmanager
-def locked(path: str, *, shared: bool = False) -> Iterator[None]:
-    """Hold flock(2) on ``path`` (created when missing); blocks until it is free. The kernel frees it when the process dies."""
+def locked(path: str, *, shared: bool = False) -> Iterator[int]:
+    """Hold flock(2) on ``path`` (created when missing); blocks until it is free. The kernel frees it when the process dies.
+
+    Yields the descriptor: a process that is given a copy holds the lock too, until it ends.
+    """
     os.makedirs(os.path.dirname(path), exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 

@@ -133,6 +133,7 @@ def global_options(said: dict[str, object]) -> GlobalOptions:
 def run(argv: Sequence[str]) -> int:
     """Run the command line; every way it can end becomes an exit code, and at most one message."""
     signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, yet `kill -INT` is to end them
     output.configure(ansi="auto", json=False)
     try:
         code = root.main(list(argv), prog_name="pycompose", standalone_mode=False)

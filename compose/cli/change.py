@@ -174,9 +174,11 @@ def _held(change: Change) -> Iterator[None]:
         return
     from runtime.engine import ahead
 
-    with locked(f"{paths().project_run(change.project.name)}/lock"):
+    with locked(f"{paths().project_run(change.project.name)}/lock") as lock:
         ahead.tidy(change.project.name)
+        ahead.share(lock)
         yield
+        ahead.dismiss(change.project.name)
 
 
 def _is_conflict(error: BaseException | None) -> bool:

@@ -83,11 +83,10 @@ def _on_terminal(container: str, process: ExecSpec) -> int:
     from compose.cli import terminal
     from runtime.engine import access
 
-    entered = access.enter(container, process)
+    entered = access.enter(container, process, size=terminal.size())
     if entered.terminal is None:
         return access.wait(entered)
     master = entered.terminal
-    terminal.set_size(master, *terminal.size())
     with terminal.raw(0), terminal.on_resize(lambda: terminal.set_size(master, *terminal.size())):
         terminal.pump(master, entered.pidfd)
     return access.wait(entered)

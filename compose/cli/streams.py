@@ -43,14 +43,15 @@ class _Detached(Exception):
 def join(container: str, attachment: Attachment, *, stdin: bool, keys: DetachKeys | None, forward_signals: bool = True) -> bool:
     """Copy until the container ends (True) or the user detaches (False)."""
     tty = attachment.terminal
-    with _detachable(), terminal.raw(0 if tty and stdin else -1), _resized(container, tty), _forwarded(container, forward_signals):
-        if stdin:
-            threading.Thread(target=_send, args=(attachment, keys if tty else None), daemon=True).start()
+    with _detachable():
         try:
-            while (pieces := attachment.receive()) is not None:
-                for stream, data in pieces:
-                    output.write_bytes(data, to_stderr=stream == "stderr")
-        except _Detached:
+            with terminal.raw(0 if tty and stdin else -1), _resized(container, tty), _forwarded(container, forward_signals):
+                if stdin:
+                    threading.Thread(target=_send, args=(attachment, keys if tty else None), daemon=True).start()
+                while (pieces := attachment.receive()) is not None:
+                    for stream, data in pieces:
+                        output.write_bytes(data, to_stderr=stream == "stderr")
+        except _Detached:  # as early as the thread's start, when the keys were typed ahead
             return False
     return True
 

@@ -43,7 +43,14 @@ def _port_spec(port: Port, origin: str, book: PortBook, seed: str, before: Seque
     if protocol is None:
         raise PlanError(f"{origin}: protocol {port.protocol!r} is not tcp, udp or sctp")
     number = _host_port(port, protocol, origin, book, seed, before)
-    return PortSpec(container_port=port.target, host_port=number, host_ip=port.host_ip, protocol=protocol, origin=origin)
+    return PortSpec(
+        container_port=port.target,
+        host_port=number,
+        host_ip=port.host_ip,
+        protocol=protocol,
+        origin=origin,
+        any_host_port=not _published(port, origin),
+    )
 
 
 def _host_port(port: Port, protocol: str, origin: str, book: PortBook, seed: str, before: Sequence[PortSpec]) -> int:

@@ -234,7 +234,7 @@ def _hook_spec(work: Convergence, model: ContainerSpec, hook: Hook, index: int) 
         privileged=hook.privileged or model.privileged,
         working_dir=hook.working_dir or model.working_dir,
         environment={**model.environment, **hook.environment},
-        labels={**labels, names.ONE_OFF: "True", names.HOOK: "pre_start"},
+        labels={**labels, names.ONE_OFF: "True", names.HOOK: f"pre_start[{index}]"},
         endpoints=endpoints,
         ports=(),
         restart=RestartPolicy(),

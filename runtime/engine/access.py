@@ -49,14 +49,22 @@ def bundle(state: ContainerState, where: Paths | None = None) -> Bundle:
     return codec.loads(Bundle, text)
 
 
-def enter(container_id: str, process: ExecSpec, *, stdio: tuple[int, int, int] = (0, 1, 2), where: Paths | None = None) -> Entered:
-    """Start a further process in a running container, on the given descriptors or (``process.tty``) on a pty of the container's own.
+def enter(
+    container_id: str,
+    process: ExecSpec,
+    *,
+    stdio: tuple[int, int, int] = (0, 1, 2),
+    size: tuple[int, int] = (0, 0),
+    where: Paths | None = None,
+) -> Entered:
+    """Start a further process in a running container, on the given descriptors or (``process.tty``) on a pty of the container's own,
+    of ``size`` rows and columns.
 
     Raises RuntimeFailure when it is not running or paused, LaunchError (126, 127) when the program cannot be executed.
     """
     state = container(container_id, where)
     _refuse_unless_running(state)
-    streams = Stdio(terminal=True) if process.tty else Stdio(*stdio)
+    streams = Stdio(terminal=True, size=size) if process.tty else Stdio(*stdio)
     started = execute(state.process.pid, bundle(state, where), process, streams)
     return Entered(started.pid, started.pidfd, started.terminal if process.tty else None)
 

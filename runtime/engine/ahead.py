@@ -31,9 +31,25 @@ def for_command(command: str, project: str | None, where: Paths | None = None) -
 
 def tidy(project: str, where: Paths | None = None) -> None:
     """Clear what killed commands left half-done of a project; the caller holds its lock."""
-    from runtime.engine import records
+    from runtime.engine import removal
 
-    records.sweep(where or paths(), project)
+    removal.sweep(where or paths(), project)
+
+
+def share(lock: int) -> None:
+    """Let the network worker hold the project's lock as well: should this process be killed, the next command waits for what the worker was told."""
+    from runtime.network import spawn
+
+    spawn.shared = (lock,)
+
+
+def dismiss(project: str, where: Paths | None = None) -> None:
+    """Let a supervisor leave whose project has no containers: the command that started it, or removed the last of them, may have been killed."""
+    at = where or paths()
+    if not entries(f"{at.project(project)}/containers") and is_locked(f"{at.project_run(project)}/supervisor.lock"):
+        from runtime.supervisor import client
+
+        client.dismiss(project, at)
 
 
 def for_starts(project: str, where: Paths | None = None) -> None:

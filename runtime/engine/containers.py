@@ -8,18 +8,18 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from anyio import to_thread
 
 from runtime import codec, observe
-from runtime.engine import files, local_volumes, mountpoints, records, seeding
+from runtime.engine import files, local_volumes, mountpoints, records, removal, seeding
 from runtime.errors import Conflict, ImageError, LaunchError, NotFound
-from runtime.network import ipam
+from runtime.network import host, ipam
 from runtime.network.elements import Link, Target
 from runtime.spec import BindMount, ContainerSpec, EndpointSpec, FileMount, ImageConfig, ImageMount, NetworkSpec, VolumeMount, VolumeSpec
-from runtime.store import Paths, read_file
+from runtime.store import Paths, read_file, renew_publication
 from runtime.trees import remove_tree
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def create(where: Paths, spec: ContainerSpec) -> None:
     remove_tree(f"{directory}.new")
     for name in ("upper", "work", "logs", "files/mounts"):
         os.makedirs(f"{directory}.new/{name}")
-    records.claim_name(where, spec.name, spec.id)
+    records.claim_name(where, spec.name, spec)
     _claim_addresses(where, spec)
     _write_files(where, spec, f"{directory}.new")
     volumes = {
@@ -76,7 +76,7 @@ async def attach(where: Paths, network: Network, spec: ContainerSpec) -> None:
 
 def _claim_addresses(where: Paths, spec: ContainerSpec) -> None:
     for endpoint in spec.endpoints:
-        records.claim_addresses(where, endpoint.network, (endpoint.ipv4, endpoint.ipv6), spec.id)
+        records.claim_addresses(where, endpoint.network, (endpoint.ipv4, endpoint.ipv6), spec)
 
 
 async def publish(where: Paths, network: Network, spec: ContainerSpec) -> None:
@@ -84,8 +84,19 @@ async def publish(where: Paths, network: Network, spec: ContainerSpec) -> None:
     chosen = ipam.gateway_endpoint(endpoints(where, spec), 4) or ipam.gateway_endpoint(endpoints(where, spec), 6) if spec.ports else None
     if chosen is not None:
         endpoint, recorded = chosen
+        renew_publication(where.container(spec.project, spec.id))
         target = Target(endpoint.ipv4, endpoint.ipv6, recorded.bridge, recorded.host_binding_ipv4)
         await (await network()).publish(spec.id, spec.ports, target)
+
+
+def with_other_ports(where: Paths, spec: ContainerSpec) -> ContainerSpec | None:
+    """Choose other host ports, free at the moment, where any would do, and record them; None when all were asked for by number."""
+    if not any(p.any_host_port for p in spec.ports):
+        return None
+    ports = tuple(replace(p, host_port=host.free_port(p.protocol)) if p.any_host_port else p for p in spec.ports)
+    changed = replace(spec, ports=ports)
+    records.rewrite_spec(where, changed)
+    return changed
 
 
 async def allow_links(where: Paths, network: Network, spec: ContainerSpec) -> None:
@@ -123,19 +134,11 @@ async def remove(where: Paths, network: Network, spec: ContainerSpec, *, volumes
     """Undo ``create`` and ``attach``, whatever of them was done; ``volumes`` deletes the anonymous ones too."""
     if spec.ports or os.path.exists(where.netns(spec.id)):
         await (await network()).remove_container(spec.id)
-    for endpoint in spec.endpoints:
-        records.release_addresses(where, endpoint.network, (endpoint.ipv4, endpoint.ipv6), spec.id)
     _remove_cgroup(spec)
-    if records.is_small(where, spec.project, spec.id):
-        records.delete_container(where, spec.project, spec.id)
+    if removal.is_small(where, spec) and not volumes:
+        removal.remove(where, spec, volumes=volumes)
     else:
-        await to_thread.run_sync(records.delete_container, where, spec.project, spec.id)
-    records.release_name(where, spec.name, spec.id)
-    local_volumes.unmount_unused(where, spec)
-    for mount in spec.mounts:
-        if volumes and isinstance(mount, VolumeMount) and mount.anonymous:
-            await to_thread.run_sync(records.delete_volume, where, mount.volume)
-    records.delete_project_if_empty(where, spec.project)
+        await to_thread.run_sync(partial(removal.remove, where, spec, volumes=volumes))
 
 
 def _remove_cgroup(spec: ContainerSpec) -> None:
@@ -147,7 +150,7 @@ def _remove_cgroup(spec: ContainerSpec) -> None:
 def rename(where: Paths, container: str, name: str) -> None:
     """Give a container another name. Raises when it is taken."""
     spec = records.spec(where, container)
-    records.claim_name(where, name, container)
+    records.claim_name(where, name, spec)
     records.rewrite_spec(where, replace(spec, name=name))
     if spec.name != name:
         records.release_name(where, spec.name, container)
@@ -157,7 +160,7 @@ async def connect(where: Paths, networker: Networker, container: str, endpoint: 
     """Add an endpoint to a container's spec and namespace."""
     spec = records.spec(where, container)
     recorded = records.network(where, endpoint.network)
-    records.claim_addresses(where, recorded.name, (endpoint.ipv4, endpoint.ipv6), container)
+    records.claim_addresses(where, recorded.name, (endpoint.ipv4, endpoint.ipv6), spec)
     kept = tuple(e for e in spec.endpoints if e.network != endpoint.network)
     changed = replace(spec, endpoints=(*kept, endpoint))
     records.rewrite_spec(where, changed)

@@ -17,7 +17,7 @@ from anyio import to_thread
 from runtime import observe
 from runtime.engine import containers, local_volumes, pulling, records, supervision
 from runtime.engine.progress import Progress
-from runtime.errors import InUse, NotFound, RuntimeFailure
+from runtime.errors import Conflict, InUse, NotFound, RuntimeFailure
 from runtime.spec import ContainerSpec, EndpointSpec, ExecSpec, NetworkSpec, VolumeSpec
 from runtime.state import Status
 from runtime.store import Paths, paths
@@ -112,10 +112,19 @@ class Engine:
         local_volumes.mount_all(self.where, spec)
         await containers.attach(self.where, self.networker, spec)
         await containers.allow_links(self.where, self.networker, spec)
+        try:
+            await self._publish_and_start(spec)
+        except Conflict:
+            moved = containers.with_other_ports(self.where, spec)
+            if moved is None:
+                raise
+            await self._publish_and_start(moved)
+
+    async def _publish_and_start(self, spec: ContainerSpec) -> None:
         await containers.publish(self.where, self.networker, spec)
         try:
             with anyio.CancelScope(shield=True):  # the supervisor finishes what it began: whoever cancels must find it done, to undo it
-                await self._call(spec.project, "start", id=container)
+                await self._call(spec.project, "start", id=spec.id)
         except BaseException as error:
             with anyio.CancelScope(shield=True):
                 await containers.unpublish(self.networker, spec)

@@ -56,31 +56,42 @@ def refuse_used_network(where: Paths, name: str) -> None:
 def forget_network(where: Paths, name: str) -> None:
     """Delete the network's record; already gone is success."""
     with locked(f"{where.networks}/.lock"):
-        _delete_aside(f"{where.networks}/{name}", f"{where.networks}/.removing-{name}")
+        delete_aside(f"{where.networks}/{name}", f"{where.networks}/.removing-{name}")
 
 
-def claim_addresses(where: Paths, network_name: str, addresses: Iterable[str | None], owner: str) -> None:
+def claim_addresses(where: Paths, network_name: str, addresses: Iterable[str | None], owner: ContainerSpec) -> None:
     """Lease addresses to a container; repeated claims by the same owner succeed. Raises Conflict when another holds one."""
     for address in filter(None, addresses):
         holder = _claim(where, f"{where.networks}/{network_name}/leases/{address}", owner)
-        if holder != owner:
+        if holder != owner.id:
             raise Conflict(f"address {address} on network {network_name} is already in use by container {holder[:12]}")
 
 
-def _claim(where: Paths, path: str, owner: str) -> str:
-    """Write ``owner`` into a file that nobody living holds; returns the id of the holder: ``owner``, or who was first."""
-    holder = owner
+def _claim(where: Paths, path: str, owner: ContainerSpec) -> str:
+    """Make ``path`` a file that holds the owner's id, unless somebody living holds it; returns the id of the holder, who may have been first.
+
+    It is a link to a file in the owner's directory, so that it has its content from its first moment on.
+    """
+    holder = owner.id
     for _ in range(_ATTEMPTS):
         try:
-            with open(path, "x") as file:
-                file.write(owner)
-            return owner
+            os.link(_identity(where, owner), path)
+            return owner.id
         except FileExistsError:
             holder = (read_file(path) or b"").decode()
-        if holder == owner or _exists(where, holder):
+        if holder == owner.id or _exists(where, holder):
             break
         remove_file(path)  # its container was never finished, or is gone: a command was ended in between
     return holder
+
+
+def _identity(where: Paths, owner: ContainerSpec) -> str:
+    """A file with the container's id in it, in its directory, finished or not."""
+    directory = where.container(owner.project, owner.id)
+    path = f"{directory}/id" if os.path.exists(directory) else f"{directory}.new/id"
+    if not os.path.exists(path):
+        write_atomic(path, owner.id)
+    return path
 
 
 def _exists(where: Paths, container_id: str) -> bool:
@@ -122,7 +133,7 @@ def delete_volume(where: Paths, name: str) -> None:
     users = [c.name for c in container_specs(where) if any(m.kind == "volume" and m.volume == name for m in c.mounts)]
     if users:
         raise InUse(f"volume {name} is in use by {', '.join(sorted(users))}")
-    _delete_aside(f"{where.volumes}/{name}", f"{where.volumes}/.removing-{name}")
+    delete_aside(f"{where.volumes}/{name}", f"{where.volumes}/.removing-{name}")
 
 
 def container_specs(where: Paths) -> Iterable[ContainerSpec]:
@@ -161,11 +172,11 @@ def rewrite_spec(where: Paths, changed: ContainerSpec) -> None:
     write_atomic(f"{where.container(changed.project, changed.id)}/spec.json", codec.dumps(changed))
 
 
-def claim_name(where: Paths, name: str, owner: str) -> None:
-    """Give a container's name to ``owner`` (its id), atomically; repeated claims succeed. Raises RuntimeFailure when a living container has it."""
+def claim_name(where: Paths, name: str, owner: ContainerSpec) -> None:
+    """Give a name to the container ``owner``, atomically; repeated claims succeed. Raises RuntimeFailure when a living container has it."""
     os.makedirs(f"{where.root}/names", exist_ok=True)
     holder = _claim(where, f"{where.root}/names/{name}", owner)
-    if holder != owner:
+    if holder != owner.id:
         project = _project_of(where, holder) or "another project"
         raise RuntimeFailure(
             f'Conflict. The container name "/{name}" is already in use by container "{holder[:12]}" of project {project}.',
@@ -188,49 +199,35 @@ def publish_container(directory: str, files: Mapping[str, str | bytes]) -> None:
     os.rename(f"{directory}.new", directory)
 
 
-def is_small(where: Paths, project: str, container_id: str) -> bool:
-    """Whether deleting the container is a matter of a few files: it wrote nothing into its own layer."""
-    return not entries(f"{where.container(project, container_id)}/upper")
-
-
-def delete_container(where: Paths, project: str, container_id: str) -> None:
-    """Delete a container's directory; already gone is success."""
-    directory = where.container(project, container_id)
-    _delete_aside(directory, f"{os.path.dirname(directory)}/.removing-{container_id}")
-    remove_tree(f"{directory}.new")
-    remove_tree(f"{where.project_run(project)}/io/{container_id}")
-
-
-def sweep(where: Paths, project: str) -> None:
-    """Delete what ended commands left half-made or half-deleted of a project's containers; the caller holds the project's lock."""
-    directory = f"{where.project(project)}/containers"
-    left = [n for n in entries(directory) if n.endswith(".new") or n.startswith(".removing-")]
-    for name in left:
-        remove_tree(f"{directory}/{name}")
-    if left:
-        delete_project_if_empty(where, project)
-
-
-def delete_project_if_empty(where: Paths, project: str) -> None:
-    """Delete what is left of a project that has no containers."""
-    if not entries(f"{where.project(project)}/containers"):
-        remove_tree(where.project(project))
-
-
 @contextmanager
 def _appearing(directory: str) -> Iterator[str]:
     """A place to prepare ``directory`` in; it appears whole, under its name, at the end. The caller holds the lock of the directory above."""
     parent = os.path.dirname(directory)
-    for name in entries(parent):
-        if name.startswith((".new-", ".removing-")):
-            remove_tree(f"{parent}/{name}")
+    _clear(parent)
     fresh = f"{parent}/.new-{os.path.basename(directory)}"
     os.makedirs(fresh)
     yield fresh
     os.rename(fresh, directory)
 
 
-def _delete_aside(path: str, aside: str) -> None:
+def clear_unfinished(parent: str) -> None:
+    """Delete what ended commands left half-made or half-deleted of networks or volumes."""
+    if _unfinished(parent):
+        with locked(f"{parent}/.lock"):
+            _clear(parent)
+
+
+def _clear(parent: str) -> None:
+    for name in _unfinished(parent):
+        remove_tree(f"{parent}/{name}")
+
+
+def _unfinished(parent: str) -> list[str]:
+    return [n for n in entries(parent) if n.startswith((".new-", ".removing-"))]
+
+
+def delete_aside(path: str, aside: str) -> None:
+    """Delete a tree so that it is gone at once for whoever looks; already gone is success."""
     remove_tree(aside)
     try:
         os.rename(path, aside)

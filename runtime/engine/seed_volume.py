@@ -5,13 +5,32 @@ Runs in a mount namespace of its own, where the image's merged view is mounted; 
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import sys
+
+UNFINISHED = "seeding"
 
 
 def main(target: str, data: str, layers: list[str]) -> int:
     """Copy, and return the exit code; nothing at ``target``, or no directory there, is success."""
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+    place = os.path.dirname(data)
+    managed = os.path.exists(f"{place}/volume.json")  # else the data is a directory of the user's
+    lock = os.open(place if managed else data, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(lock, fcntl.LOCK_EX)  # a command that was killed may have left one of us at work
+    if os.listdir(data) and not os.path.exists(f"{place}/{UNFINISHED}"):
+        return 0
+    if managed:
+        os.close(os.open(f"{place}/{UNFINISHED}", os.O_WRONLY | os.O_CREAT, 0o600))
+    code = _copy(target, data, layers)
+    if managed and code == 0:
+        os.unlink(f"{place}/{UNFINISHED}")
+    return code
+
+
+def _copy(target: str, data: str, layers: list[str]) -> int:
     from runtime.errors import KernelError
     from runtime.native import syscalls
     from runtime.overlayfs import mount_layers
@@ -32,8 +51,9 @@ def main(target: str, data: str, layers: list[str]) -> int:
     finally:
         os.chdir("/")
         syscalls.umount2(view, syscalls.MNT_DETACH)
-        os.rmdir(view)
-        os.rmdir(empty)
+        with contextlib.suppress(OSError):
+            os.rmdir(view)
+            os.rmdir(empty)
 
 
 def _directory_inside(root: str, path: str) -> int:

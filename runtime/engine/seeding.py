@@ -14,6 +14,8 @@ from runtime.errors import RuntimeFailure
 from runtime.spec import ContainerSpec, VolumeMount
 from runtime.store import entries
 
+UNFINISHED = "seeding"  # beside a volume's data while it is being seeded: what was ended in between is done again
+
 
 def seed(spec: ContainerSpec, layers: Sequence[str], volumes: Mapping[str, str]) -> None:
     """Seed every empty volume of ``spec`` whose mount point may exist in the image; ``volumes`` maps names to data directories."""
@@ -21,7 +23,7 @@ def seed(spec: ContainerSpec, layers: Sequence[str], volumes: Mapping[str, str])
         if not isinstance(mount, VolumeMount) or mount.nocopy or mount.subpath:
             continue
         data = volumes[mount.volume]
-        if not entries(data) and _may_exist(layers, mount.target):
+        if (not entries(data) or os.path.exists(f"{os.path.dirname(data)}/{UNFINISHED}")) and _may_exist(layers, mount.target):
             _seed_one(layers, mount.target, data, mount.origin or mount.target)
 
 

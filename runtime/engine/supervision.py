@@ -89,6 +89,10 @@ async def wait(where: Paths, spec: ContainerSpec, condition: str, timeout: float
         raise RuntimeFailure(f"application not healthy after {timeout or 0:g}s")
     match condition:
         case "completed":
+            if code != 0 and (hook := spec.labels.get("com.docker.compose.hook")):
+                raise RuntimeFailure(
+                    f'service "{_service(spec)}" {hook} exited with code {code}', hint=f"see its output: pycompose logs {_service(spec)}"
+                )
             if code != 0:
                 raise RuntimeFailure(f'service "{_service(spec)}" didn\'t complete successfully: exit {code}')
         case "healthy" | "running_or_healthy" if answer.get("health") == "unhealthy" and not exited:

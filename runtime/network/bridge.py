@@ -7,7 +7,7 @@ import os
 
 from runtime.errors import Conflict, RuntimeFailure, Unsupported
 from runtime.network import messages
-from runtime.network.host import link_exists, uplink_mtu
+from runtime.network.host import link_address, link_exists, uplink_mtu
 from runtime.network.ipam import INTERFACE_NAME_LIMIT, mac_for, prefix_length
 from runtime.network.netlink import Refused, RouteSocket
 from runtime.network.pins import write_sysctls
@@ -25,6 +25,7 @@ def ensure(route: RouteSocket, network: NetworkSpec) -> tuple[str, ...]:
     made = not link_exists(network.bridge) and _create(route, network)
     if not made:
         _refuse_other_kind(route, network)
+        made = _is_unfinished(route, network)
     try:
         _complete(route, network, made)
     except Refused as refused:
@@ -34,7 +35,7 @@ def ensure(route: RouteSocket, network: NetworkSpec) -> tuple[str, ...]:
 
 def remove(route: RouteSocket, network: NetworkSpec) -> None:
     """Delete the bridge if we made it; already gone is success."""
-    if route.alias(network.bridge).startswith(_ALIAS):
+    if _is_ours(route, network):
         [refused] = route.run([messages.link(messages.DELLINK, 0, messages.text(messages.IFLA_IFNAME, network.bridge))])
         if refused and refused.errno != errno.ENODEV:
             raise refusal(refused, f"bridge {network.bridge}")
@@ -84,6 +85,15 @@ def _refuse_other_kind(route: RouteSocket, network: NetworkSpec) -> None:
         kind = dict(attributes.get("IFLA_LINKINFO", {"attrs": ()})["attrs"]).get("IFLA_INFO_KIND", "physical")
         if name == network.bridge and kind != "bridge":
             raise Conflict(f"network {network.name}: {name} exists and is a {kind} link, not a bridge", hint="choose another bridge name")
+
+
+def _is_ours(route: RouteSocket, network: NetworkSpec) -> bool:
+    return route.alias(network.bridge).startswith(_ALIAS) or _is_unfinished(route, network)
+
+
+def _is_unfinished(route: RouteSocket, network: NetworkSpec) -> bool:
+    """Whether the process that made it was ended before it could give it our alias: it has our address already."""
+    return not route.alias(network.bridge) and link_address(network.bridge) == mac_for(network.id)
 
 
 def _complete(route: RouteSocket, network: NetworkSpec, made: bool) -> None:

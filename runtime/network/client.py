@@ -55,6 +55,7 @@ class Networker:
         self._outbox: list[bytes] = []
         self._sending = anyio.Lock()
         self._revived = False
+        self._shared = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -70,6 +71,7 @@ class Networker:
         """Start the worker now, without waiting for it; it imports while the caller goes on."""
         if self._socket is None:
             self._socket, self._pid = spawn.take(self._paths.run)
+            self._shared = False
 
     async def create_network(self, network: NetworkSpec) -> tuple[str, ...]:
         """Make or complete the bridge and its rules; the host's sysctls that were switched on for it ("net.ipv4.ip_forward=1")."""
@@ -141,11 +143,19 @@ class Networker:
                 pending, self._outbox = b"".join(self._outbox), []
                 while pending and self._socket is not None:
                     try:
-                        pending = pending[self._socket.send(pending, socket.MSG_NOSIGNAL) :]
+                        pending = pending[self._send_some(self._socket, pending) :]
                     except BlockingIOError:
                         await anyio.wait_writable(self._socket)
                     except (BrokenPipeError, ConnectionResetError):
                         return  # the reader notices, and sends everything again
+
+    def _send_some(self, channel: socket.socket, data: bytes) -> int:
+        """Send what the socket takes; with a worker's first bytes go copies of the descriptors it is to hold."""
+        if self._shared or not spawn.shared:
+            return channel.send(data, socket.MSG_NOSIGNAL)
+        sent = socket.send_fds(channel, [data], spawn.shared, socket.MSG_NOSIGNAL)
+        self._shared = True
+        return sent
 
     async def _await_turn(self, call: _Call) -> None:
         """Read for everybody, or wait for whoever reads."""
@@ -187,12 +197,21 @@ class Networker:
             self._socket.close()
         if self._revived:
             self._socket = None
-            raise _died()
+            self._give_up()
+            return
         self._revived = True
         self._socket, self._pid = spawn.worker(self._paths.run)
+        self._shared = False
         for call in list(self._calls.values()):
             if call.reply is None:
                 await self._send(call.line)
+
+    def _give_up(self) -> None:
+        """Fail everything under way: a worker that is started for a later call (to undo something) would know nothing of it."""
+        failure = {"error": {"message": _died().message, "hint": _died().hint}}
+        for call in self._calls.values():
+            call.reply = call.reply or failure
+            call.turn.set()
 
 
 def _read_lines(channel: socket.socket) -> list[bytes] | None:

@@ -36,7 +36,7 @@ def checks() -> tuple[Check, ...]:
     found = [_privileges(), _library()]
     if found[0].ok:
         found += _trials()
-    found += [_forwarding(), _uplink(), _resolvers()]
+    found += [_forwarding(), _uplink(), _resolvers(), _nameserver_port()]
     if found[0].ok and found[1].ok:
         found += _others()
     return tuple(replace(c, hint="") if c.ok else c for c in found)
@@ -146,6 +146,15 @@ def _resolvers() -> Check:
     return Check(
         "name servers", bool(servers), ", ".join(servers) or "none in /etc/resolv.conf", "containers will only find each other by name"
     )
+
+
+def _nameserver_port() -> Check:
+    """Who has port 53 of every address has it on our gateways, too."""
+    taken = sorted({p for p, address, port in host.ports_in_use() if port == resolver.PORT and address in (host.ANY_V4, host.ANY_V6)})
+    if not taken:
+        return Check("port 53", True, "nobody has it on every address")
+    instead = f"ours listens on port {resolver.SECOND_PORT} of the gateways instead"
+    return Check("port 53", True, f"another server has it on every address ({', '.join(taken)}): {instead}")
 
 
 def _others() -> list[Check]:

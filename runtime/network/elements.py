@@ -65,6 +65,15 @@ def add_network(network: NetworkSpec) -> Change:
     return change
 
 
+def move_nameserver(network_id: str, gateway: str) -> Change:
+    """Questions to port 53 of this gateway go to our second port, because the first is somebody else's."""
+
+    def change(elements: Elements) -> None:
+        elements[Place("inet", "moved6" if ":" in gateway else "moved4", (gateway,))] = Element(network_id)
+
+    return change
+
+
 def remove_owner(owner: str) -> Change:
     """Everything of a network or container."""
     return lambda elements: _disown(elements, owner)

@@ -46,9 +46,14 @@ class Attachment:
     path: str
     endpoints: Sequence[tuple[EndpointSpec, NetworkSpec]]
     sysctls: Mapping[str, str] = field(default_factory=dict)
-    fresh: bool = False
+    fresh: int = -1  # the namespace made for this wish, until it is pinned
     failure: RuntimeFailure | None = None
     interfaces: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def door(self) -> str:
+        """Where the namespace can be entered."""
+        return f"/proc/self/fd/{self.fresh}" if self.fresh >= 0 else self.path
 
     def veth(self, network: NetworkSpec) -> str:
         """The host's end."""
@@ -56,7 +61,10 @@ class Attachment:
 
 
 def attach(route: RouteSocket, attachments: Sequence[Attachment]) -> None:
-    """Carry out all wishes; each one's ``failure`` says whether it came true. A namespace made for a wish that failed is gone again."""
+    """Carry out all wishes; each one's ``failure`` says whether it came true.
+
+    A namespace is pinned when it is complete: one of a wish that failed, or of a worker that was killed, is gone again.
+    """
     for one in attachments:
         with _recorded(one):
             _pin(one)
@@ -64,8 +72,10 @@ def attach(route: RouteSocket, attachments: Sequence[Attachment]) -> None:
     for one in attachments:
         with _recorded(one):
             _configure(one)
-        if one.failure and one.fresh:
-            pins.unpin(one.path)
+            if one.fresh >= 0 and not one.failure:
+                pins.pin(one.fresh, one.path)
+        if one.fresh >= 0:
+            os.close(one.fresh)
 
 
 def detach(route: RouteSocket, container_id: str, network: str) -> None:
@@ -109,8 +119,7 @@ def _pin(one: Attachment) -> None:
         _mac(endpoint)
         _addresses(endpoint, network)
     if not pins.is_pinned(one.path):
-        pins.pin_new(one.path)
-        one.fresh = True
+        one.fresh = pins.new()
         one.interfaces = interface_names(e for e, _ in one.endpoints)
     elif one.endpoints:
         one.interfaces = _present_and_new(one)
@@ -133,11 +142,11 @@ def _create_veths(route: RouteSocket, attachments: Sequence[Attachment]) -> None
     owners: list[tuple[Attachment, NetworkSpec]] = []
     descriptors: list[int] = []
     bridged = _bridges_are_filtered()
-    _delete_dying(route, [one.veth(n) for one in attachments if one.fresh for _, n in one.endpoints])
+    _delete_dying(route, [one.veth(n) for one in attachments if one.fresh >= 0 for _, n in one.endpoints])
     try:
         for one in attachments:
             with _recorded(one):
-                descriptors.append(os.open(one.path, os.O_RDONLY | os.O_CLOEXEC))
+                descriptors.append(os.open(one.door, os.O_RDONLY | os.O_CLOEXEC))
                 for endpoint, network in one.endpoints:
                     pair = [_veth_message(one, endpoint, network, descriptors[-1])]
                     pair += [_hairpin_message(one.veth(network))] if bridged else []
@@ -162,7 +171,7 @@ def _delete_dying(route: RouteSocket, names: Sequence[str]) -> None:
 def _veth_message(one: Attachment, endpoint: EndpointSpec, network: NetworkSpec, namespace: int) -> bytes:
     master = messages.number(messages.IFLA_MASTER, _index(network.bridge, network))
     name = one.veth(network)
-    if not one.fresh and link_exists(name):
+    if one.fresh < 0 and link_exists(name):
         return messages.link(messages.NEWLINK, 0, master, index=if_nametoindex(name), up=True)
     mtu = messages.number(messages.IFLA_MTU, link_mtu(network.bridge) or mtu_of(network))
     peer = (
@@ -192,7 +201,7 @@ def _hairpin_message(name: str) -> bytes:
 def _configure(one: Attachment) -> None:
     if one.failure:
         return
-    with pins.inside(one.path):
+    with pins.inside(one.door):
         route = RouteSocket()
         try:
             route.do(*_inner_messages(one))

@@ -13,7 +13,7 @@ from runtime.spec import PortSpec
 
 _NET = "/proc/thread-self/net"
 _TCP_LISTEN = "0A"  # net/tcp_states.h
-_SIOCGIFMTU = 0x8921
+_SIOCGIFMTU, _SIOCGIFHWADDR = 0x8921, 0x8927
 _RTF_UP, _RTF_REJECT = 0x1, 0x200
 DEFAULT_MTU = 1500
 ANY_V4, ANY_V6 = "0.0.0.0", "::"  # noqa: S104 - names of the wildcard, as the user publishes on it
@@ -60,6 +60,16 @@ def link_mtu(link: str) -> int | None:
             return None
 
 
+def link_address(link: str) -> str | None:
+    """A link's hardware address (SIOCGIFHWADDR, netdevice(7)), or None when it does not exist."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        try:
+            answer = fcntl.ioctl(control, _SIOCGIFHWADDR, struct.pack("16s24x", link.encode()))
+        except OSError:
+            return None
+    return answer[18:24].hex(":")
+
+
 def link_exists(link: str) -> bool:
     """Whether the caller's namespace has a link of that name."""
     try:
@@ -67,6 +77,13 @@ def link_exists(link: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def free_port(protocol: str) -> int:
+    """A port of the ephemeral range that nobody listens on (ip(7): the kernel chooses when it is asked to bind port 0)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM) as trial:
+        trial.bind(("", 0))
+        return int(trial.getsockname()[1])
 
 
 def shown(port: PortSpec) -> str:

@@ -30,14 +30,19 @@ def is_pinned(path: str) -> bool:
         return False
 
 
-def pin_new(path: str) -> None:
-    """Make a network namespace and bind it at ``path``; the caller is back in its own afterwards."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o444))
+def new() -> int:
+    """Make a network namespace; the caller is back in its own afterwards. It lives as long as the returned descriptor, until it is pinned."""
     with _stay_home():
         syscalls.unshare(syscalls.CLONE_NEWNET)
         write_sysctls(_DEFAULTS, required=False)
-        syscalls.mount(_OWN, path, "", syscalls.MS_BIND)
+        return os.open(_OWN, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def pin(namespace: int, path: str) -> None:
+    """Bind a namespace at ``path``: what is pinned is complete, since one whose maker was killed before is gone with it."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o444))
+    syscalls.mount(f"/proc/self/fd/{namespace}", path, "", syscalls.MS_BIND)
 
 
 def unpin(path: str) -> None:

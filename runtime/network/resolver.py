@@ -12,6 +12,10 @@ from runtime.network.names import NameRecord, Names, NamesDirectory, read_record
 from runtime.network.wire import Malformed, Question
 from runtime.record import dataclass
 
+PORT = 53
+SECOND_PORT = 10053  # where another server has port 53 of every address; the firewall sends our containers' questions there
+
+
 __all__ = [
     "Forward", "NameRecord", "Names", "NamesDirectory", "answer", "belongs", "failure", "host_servers",
     "read_records", "remove_record", "write_record",

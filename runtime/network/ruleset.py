@@ -10,6 +10,7 @@ from hashlib import sha256
 
 DEFAULT_RUN = "/run/pycompose"
 
+# moved: gateways where port 53 is another server's, so that ours has the second port (resolver.SECOND_PORT).
 # Elements by set: bridges (all of ours), same (bridge . bridge), internal, no_icc; subnets (all), masquerade (those that may go out);
 # ports (protocol . port), ports_at (host address . protocol . port); links (from . to . protocol . port) that icc=false lets through.
 INET = """
@@ -23,6 +24,8 @@ add set inet T masquerade4 { type ipv4_addr; flags interval; }
 add set inet T masquerade6 { type ipv6_addr; flags interval; }
 add set inet T links4 { type ipv4_addr . ipv4_addr . inet_proto . inet_service; }
 add set inet T links6 { type ipv6_addr . ipv6_addr . inet_proto . inet_service; }
+add set inet T moved4 { type ipv4_addr; }
+add set inet T moved6 { type ipv6_addr; }
 add map inet T ports4 { type inet_proto . inet_service : ipv4_addr . inet_service; }
 add map inet T ports6 { type inet_proto . inet_service : ipv6_addr . inet_service; }
 add map inet T ports_at4 { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }
@@ -37,9 +40,11 @@ add chain inet T publish
 add chain inet T same_bridge
 
 add rule inet T raw iifname @bridges ip daddr 127.0.0.0/8 drop comment "route_localnet is for the host alone"
-add rule inet T raw iifname != @bridges iifname != "lo" ip daddr @subnets4 meta l4proto { tcp, udp } th dport 53 drop comment "not a resolver for others"
-add rule inet T raw iifname != @bridges iifname != "lo" ip6 daddr @subnets6 meta l4proto { tcp, udp } th dport 53 drop
+add rule inet T raw iifname != @bridges iifname != "lo" ip daddr @subnets4 meta l4proto { tcp, udp } th dport { 53, 10053 } drop comment "not for others"
+add rule inet T raw iifname != @bridges iifname != "lo" ip6 daddr @subnets6 meta l4proto { tcp, udp } th dport { 53, 10053 } drop
 
+add rule inet T prerouting iifname @bridges ip daddr @moved4 meta l4proto { tcp, udp } th dport 53 redirect to :10053
+add rule inet T prerouting iifname @bridges ip6 daddr @moved6 meta l4proto { tcp, udp } th dport 53 redirect to :10053
 add rule inet T prerouting iifname @bridges ip daddr @subnets4 meta l4proto { tcp, udp } th dport 53 accept comment "ours, though 53 be published"
 add rule inet T prerouting iifname @bridges ip6 daddr @subnets6 meta l4proto { tcp, udp } th dport 53 accept
 add rule inet T prerouting fib daddr type local jump publish

@@ -11,6 +11,7 @@ _BOOT = (
     "import gc,json,os,sys;os.closerange(4,65536);gc.disable();sys.path[:]=json.loads(sys.argv[1]);"
     "from runtime.network.worker import main;gc.freeze();gc.enable();main(int(sys.argv[2]),sys.argv[3])"
 )
+shared: tuple[int, ...] = ()  # descriptors that workers are given copies of: locks that are to be held until they end
 _ready: dict[str, tuple[socket.socket, int]] = {}
 
 

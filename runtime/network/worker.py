@@ -219,8 +219,8 @@ def serve(channel: socket.socket, worker: Worker) -> None:
 
 
 def _all_there_is(channel: socket.socket) -> bytes:
-    """What has arrived; waits only when that is nothing."""
-    parts = [channel.recv(1 << 20)]
+    """What has arrived; waits only when that is nothing. Descriptors that come along are the client's locks: held until this process ends."""
+    parts = [socket.recv_fds(channel, 1 << 20, 4)[0]]
     while parts[-1]:
         try:
             parts.append(channel.recv(1 << 20, socket.MSG_DONTWAIT))

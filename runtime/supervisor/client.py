@@ -6,6 +6,7 @@ Calls made meanwhile wait in the socket's backlog.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import itertools
 import json
@@ -58,6 +59,14 @@ def is_answering(project: str, paths: Paths) -> bool:
     except OSError:
         return False
     return True
+
+
+def dismiss(project: str, paths: Paths) -> None:
+    """Tell a supervisor that has nothing to do to leave now rather than in a while; none there is success."""
+    with contextlib.suppress(OSError), _connect(paths.project_run(project)) as connection:
+        connection.settimeout(_PATIENCE)
+        connection.sendall(line({"method": "shutdown"}))
+        connection.recv(1 << 16)
 
 
 def dial(project: str, paths: Paths) -> socket.socket:

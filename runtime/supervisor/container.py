@@ -190,9 +190,9 @@ class Container:
             bundle, donors = load_bundle(self.facts.directory), donor_pids(services, self.facts.donors)
             services.ports.reserve(self.facts)
             self.streams = self._new_streams()
+            self.streams.resize(*self._window)
             stdio = self.streams.open(tty=self.facts.tty, stdin_open=self.facts.stdin_open)
             self.streams.listeners.extend(self._attached)
-            self.streams.resize(*self._window)
             try:
                 names.publish(services.paths, services.project, self.facts)
                 services.nameserver.serve(self.facts)

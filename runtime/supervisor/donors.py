@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from runtime.errors import LaunchError
 from runtime.store import entries, read_file
 from runtime.supervisor.keeper import start_time
 
@@ -14,9 +15,23 @@ if TYPE_CHECKING:
 
 
 def donor_pids(services: Services, ids: Iterable[str]) -> dict[str, int]:
-    """The first processes of the containers that run; one that does not is left out."""
-    found = ((i, _own(services, i) or _foreign(services, i)) for i in ids)
-    return {i: pid for i, pid in found if pid}
+    """The first processes of these containers. Raises LaunchError for one that does not run."""
+    found = {i: _own(services, i) or _foreign(services, i) for i in ids}
+    for container_id, pid in found.items():
+        if not pid:
+            name, status = _described(services, container_id)
+            raise LaunchError("namespaces", f"cannot join a namespace of a non running container: container {name} is {status}")
+    return found
+
+
+def _described(services: Services, container_id: str) -> tuple[str, str]:
+    """Its name and status, as far as anybody knows."""
+    for project in entries(services.paths.projects):
+        directory = services.paths.container(project, container_id)
+        if (text := read_file(f"{directory}/spec.json")) is not None:
+            state = json.loads(read_file(f"{directory}/state.json") or b"{}")
+            return str(json.loads(text)["name"]), str(state.get("status", "created"))
+    return container_id[:12], "gone"
 
 
 def _own(services: Services, container_id: str) -> int:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 READ = select.EPOLLIN
 WRITE = select.EPOLLOUT
+HANGUP = select.EPOLLHUP
 _LONGEST_SLEEP = 3600.0
 
 Action = Callable[[int], object]

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from runtime.supervisor.facts import Facts
     from runtime.supervisor.loop import Loop
 
-PORT = 53
 _FREEBIND = {socket.AF_INET: (socket.IPPROTO_IP, 15), socket.AF_INET6: (socket.IPPROTO_IPV6, 78)}
 _TURN = 32
 
@@ -35,7 +34,8 @@ _TURN = 32
 class Nameserver:
     """Serves the networks of running containers; ``serve`` and ``release`` follow their starts and ends."""
 
-    def __init__(self, loop: Loop, paths: Paths, project: str) -> None:
+    def __init__(self, loop: Loop, paths: Paths, project: str, moved: Callable[[str, str], None]) -> None:
+        """``moved`` is told of a network (its id) and a gateway where port 53 is somebody else's."""
         self._loop = loop
         self._paths = paths
         self._project = project
@@ -45,6 +45,8 @@ class Nameserver:
         self._users: dict[str, set[str]] = {}
         self._dns: dict[str, tuple[str, ...]] = {}
         self._turn = 0
+        self._moved = moved
+        self._was_moved = f"{paths.run}/nameservers.moved"
 
     def serve(self, facts: Facts) -> None:
         """Listen on the gateways of the container's networks."""
@@ -96,16 +98,34 @@ class Nameserver:
         gateways = [s.gateway for s in found.subnets if s.gateway] if found is not None else []
         opened: list[socket.socket | TcpListener] = []
         for gateway in gateways:
-            # Taken by another server, say one on every address: names do not work there, everything else does; the next start tries again.
-            with contextlib.suppress(OSError):
-                opened.append(self._bind_udp(gateway))
-                opened.append(TcpListener(self._loop, _bound(gateway, socket.SOCK_STREAM), self.answer))
+            taken = False
+            try:
+                opened += self._open(gateway, resolver.PORT)
+            except OSError:  # by a server on every address, say
+                taken = True
+            if not taken and not os.path.exists(self._was_moved):
+                continue
+            with contextlib.suppress(OSError):  # taken, too: names do not work there, everything else does
+                opened += self._open(gateway, resolver.SECOND_PORT)
+            if taken and found is not None:
+                self._move(found.id, gateway)
         return opened
 
-    def _bind_udp(self, gateway: str) -> socket.socket:
-        bound = _bound(gateway, socket.SOCK_DGRAM)
-        self._loop.watch(bound.fileno(), lambda _: self._receive(bound))
-        return bound
+    def _move(self, network_id: str, gateway: str) -> None:
+        """From now on supervisors listen on both ports, where they can: the rule stays with the network, though the other server may leave."""
+        os.close(os.open(self._was_moved, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        self._moved(network_id, gateway)
+
+    def _open(self, gateway: str, port: int) -> list[socket.socket | TcpListener]:
+        datagrams = _bound(gateway, port, socket.SOCK_DGRAM)
+        try:
+            connections = _bound(gateway, port, socket.SOCK_STREAM)
+            connections.listen()
+        except OSError:
+            datagrams.close()
+            raise
+        self._loop.watch(datagrams.fileno(), lambda _: self._receive(datagrams))
+        return [datagrams, TcpListener(self._loop, connections, self.answer)]
 
     def _receive(self, bound: socket.socket) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -120,7 +140,7 @@ class Nameserver:
             opened.close()
 
 
-def _bound(address: str, kind: socket.SocketKind) -> socket.socket:
+def _bound(address: str, port: int, kind: socket.SocketKind) -> socket.socket:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     bound = socket.socket(family, kind)
     try:
@@ -128,7 +148,7 @@ def _bound(address: str, kind: socket.SocketKind) -> socket.socket:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.setsockopt(*_FREEBIND[family], 1)
-        bound.bind((address, PORT))
+        bound.bind((address, port))
     except OSError:
         bound.close()
         raise

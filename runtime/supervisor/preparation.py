@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import resource
@@ -17,10 +18,26 @@ def prepare_process() -> None:
     for number in (signal.SIGHUP, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     _raise_descriptor_limit()
+    _leave_session()
     from runtime.supervisor import worker as _  # noqa: F401  the import is the point
 
     gc.collect()
     gc.freeze()
+
+
+def _leave_session(cgroups: str = "/proc/self/cgroup", tree: str = "/sys/fs/cgroup") -> None:
+    """Move from a user session's cgroup to the root: logind ends what is left in it at logout (KillUserProcesses=, logind.conf(5)).
+
+    The session is told by the hierarchy that systemd keeps (v2's "0::", v1's "name=systemd"); without the right to move, it stays.
+    """
+    with open(cgroups) as file:
+        rows = [line.rstrip("\n").split(":", 2) for line in file]
+    for _, controllers, path in rows:
+        if controllers in ("", "name=systemd") and ("/user.slice/" in path or path.endswith(".scope")):
+            places = (tree, f"{tree}/unified") if controllers == "" else (f"{tree}/systemd",)
+            for place in places:
+                with contextlib.suppress(OSError), open(f"{place}/cgroup.procs", "w") as file:
+                    file.write("0")
 
 
 def _raise_descriptor_limit() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 
+from runtime import store
 from runtime.errors import KernelError
 from runtime.native import syscalls
 from runtime.store import Paths, entries, read_file, remove_file
@@ -15,18 +16,30 @@ from runtime.supervisor.facts import Facts
 from runtime.trees import remove_tree
 
 
-def unpublish(paths: Paths, facts: Facts) -> None:
-    """Take the container's port rules away."""
+def unpublish(paths: Paths, facts: Facts, publication: bytes) -> None:
+    """Take the port rules of the ``publication`` that was in force away; a command may have published anew meanwhile, to start it again."""
     from runtime.network import elements
     from runtime.network.firewall import Firewall
 
-    Firewall(paths.run).apply([elements.unpublish(facts.id)])
+    def change(present: elements.Elements) -> None:
+        if store.publication(facts.directory) == publication:
+            elements.unpublish(facts.id)(present)
+
+    Firewall(paths.run).apply([change])
+
+
+def move_nameserver(paths: Paths, network: str, gateway: str) -> None:
+    """Send a network's questions to the second port on its gateway."""
+    from runtime.network import elements
+    from runtime.network.firewall import Firewall
+
+    Firewall(paths.run).apply([elements.move_nameserver(network, gateway)])
 
 
 def remove(paths: Paths, project: str, facts: Facts) -> None:
     """Delete the ended container: rules, leases, namespace, files, anonymous volumes, and the project when it was the last."""
     if facts.ports:
-        unpublish(paths, facts)
+        unpublish(paths, facts, store.publication(facts.directory))
     for endpoint in facts.endpoints:
         _release(f"{paths.networks}/{endpoint.network}/leases", facts.id)
     with contextlib.suppress(KernelError):
@@ -38,8 +51,16 @@ def remove(paths: Paths, project: str, facts: Facts) -> None:
     for volume in facts.anonymous:
         _delete(f"{paths.volumes}/{volume}")
     _delete(facts.directory)  # the last, so that a removal cut short is seen and done again
-    if not entries(f"{paths.project(project)}/containers"):
-        remove_tree(paths.project(project))
+    _delete_project_if_empty(paths.project(project))
+
+
+def _delete_project_if_empty(directory: str) -> None:
+    """By rmdir(2), which knows better than a look beforehand: a container may be made this very moment."""
+    with contextlib.suppress(OSError):
+        os.rmdir(f"{directory}/containers")
+        for name in entries(directory):
+            remove_file(f"{directory}/{name}")
+        os.rmdir(directory)
 
 
 def _release(leases: str, container_id: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from runtime.errors import RuntimeFailure
-from runtime.supervisor.loop import READ, WRITE, report_trouble
+from runtime.supervisor.loop import HANGUP, READ, WRITE, report_trouble
 from runtime.supervisor.protocol import Message, failure_message, line
 
 if TYPE_CHECKING:
@@ -142,6 +142,9 @@ class Connection:
         self._loop.watch(self._client.fileno(), self._turn, events)  # epoll tells of a client that is gone even when asked for nothing
 
     def _turn(self, events: int) -> None:
+        if self._raw is None and events & HANGUP:
+            self.close()  # the command was killed: what it asked for and nobody began is not to happen behind the next one's back
+            return
         if events & WRITE:
             self._flush()
         if self.is_open and events & READ:

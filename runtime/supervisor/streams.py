@@ -72,7 +72,7 @@ class Streams:
         for name in names:
             self._make(name)
         if tty:
-            return Stdio(terminal=True)
+            return Stdio(terminal=True, size=self._window)
         if stdin_open:
             self._make(STDIN)
         stdin = self._side(STDIN, os.O_RDONLY) if stdin_open else -1

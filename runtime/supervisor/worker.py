@@ -10,7 +10,7 @@ import socket
 from runtime import cgroups, codec
 from runtime.errors import RuntimeFailure
 from runtime.state import ProcessState, Status
-from runtime.store import entries, read_file, remove_file
+from runtime.store import entries, publication, read_file, remove_file
 from runtime.supervisor import removal
 from runtime.supervisor.aside import run_aside
 from runtime.supervisor.container import ALIVE, Container
@@ -57,7 +57,7 @@ class Worker:
             keeping=Keeping(loop, estate, channel, reaping.notice),
             reaping=reaping,
             events=Events(estate.paths, estate.project),
-            nameserver=Nameserver(loop, estate.paths, estate.project),
+            nameserver=Nameserver(loop, estate.paths, estate.project, self._nameserver_moved),
             ports=Ports(loop),
             ended=self._container_ended,
             leave=self.leave,
@@ -113,8 +113,12 @@ class Worker:
             run_aside(self.services.reaping, lambda: removal.remove(self._estate.paths, self._estate.project, facts), self._quiet)
             self.services.events.emit("destroy", facts)
         elif facts.ports:
-            run_aside(self.services.reaping, lambda: removal.unpublish(self._estate.paths, facts))
+            ended = publication(facts.directory)
+            run_aside(self.services.reaping, lambda: removal.unpublish(self._estate.paths, facts, ended))
         self._quiet()
+
+    def _nameserver_moved(self, network: str, gateway: str) -> None:
+        run_aside(self.services.reaping, lambda: removal.move_nameserver(self._estate.paths, network, gateway))
 
     def _quiet(self) -> None:
         """Something came to rest: leave in a while, unless something begins before."""

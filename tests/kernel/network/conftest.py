@@ -167,12 +167,19 @@ def own_network_namespace() -> Iterator[None]:
         os.close(home)
 
 
+def pin_empty(path: str) -> None:
+    """Pin a namespace that has nothing in it yet."""
+    namespace = pins.new()
+    pins.pin(namespace, path)
+    os.close(namespace)
+
+
 @pytest.fixture
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     directory = str(tmp_path_factory.mktemp("net"))
     with own_network_namespace():
         made = Lab(directory)
-        pins.pin_new(made.outside)
+        pin_empty(made.outside)
         _wire(made)
         try:
             yield made

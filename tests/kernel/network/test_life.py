@@ -19,6 +19,7 @@ from runtime.network import pins
 from runtime.network.client import Networker
 from runtime.network.ipam import bridge_name, gateway_of
 from runtime.store import Paths
+from tests.kernel.network.conftest import pin_empty
 
 pytestmark = pytest.mark.root
 
@@ -126,7 +127,7 @@ def test_a_crash_between_steps_is_completed(lab):
         boxes = [lab.box(net), lab.box(net), lab.box(net)]
         os.makedirs(f"{lab.paths.run}/netns")
         Path(boxes[0].path).touch()  # the file without its mount
-        pins.pin_new(boxes[1].path)  # the namespace without interfaces
+        pin_empty(boxes[1].path)  # the namespace without interfaces
         async with Networker(lab.paths) as networker:
             await lab.attach(networker, boxes[2])
             lab.run(boxes[2], "ip", "address", "flush", "dev", "eth0")  # the interface without address
@@ -265,6 +266,31 @@ def test_a_killed_worker_is_replaced(lab):
             with pytest.raises(RuntimeFailure, match="the network worker died"):
                 await networker.create_network(lab.network("b", "172.29.0.0/16"))
             os.waitpid(pid, 0)
+
+    anyio.run(main)
+
+
+def test_calls_of_a_worker_that_is_killed_again_and_again_fail_and_later_ones_are_served(lab):
+    async def caller(networker, failures):
+        try:
+            await networker.unpublish("0" * 64)
+        except RuntimeFailure as failure:
+            failures.append(failure)
+            await networker.unpublish("0" * 64)  # what a caller does to undo what it began
+
+    async def main():
+        failures = []
+        async with Networker(lab.paths) as networker:
+            with anyio.fail_after(20):
+                await networker.unpublish("0" * 64)
+                for _ in range(2):
+                    os.kill(networker._pid, signal.SIGSTOP)
+                    async with anyio.create_task_group() as group:
+                        for _ in range(4):
+                            group.start_soon(caller, networker, failures)
+                        await anyio.sleep(0.05)
+                        os.kill(networker._pid, signal.SIGKILL)
+        assert [str(f) for f in failures] == ["the network worker died"] * 4
 
     anyio.run(main)
 
