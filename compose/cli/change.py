@@ -5,6 +5,7 @@ The event loop (57 ms to import) is loaded only for plans that hold something to
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -140,9 +141,12 @@ def _execute(options: GlobalOptions, project: Project, plan: Plan, report: Progr
     from compose.scheduler import execute
     from runtime.engine import Engine
 
+    lock = threading.RLock()  # images are pulled and built by threads; their lines must not run into each other
+
     def told(event: Event) -> None:
-        watch(event)
-        report(event)
+        with lock:
+            watch(event)
+            report(event)
 
     async def work() -> dict[str, dict[str, str]]:
         async with Engine(report=lambda p: told(_detail(p.resource, p.text, p.current, p.total, p.warning))) as engine:
