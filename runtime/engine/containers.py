@@ -133,12 +133,20 @@ async def unpublish(network: Network, spec: ContainerSpec) -> None:
 async def remove(where: Paths, network: Network, spec: ContainerSpec, *, volumes: bool) -> None:
     """Undo ``create`` and ``attach``, whatever of them was done; ``volumes`` deletes the anonymous ones too."""
     if spec.ports or os.path.exists(where.netns(spec.id)):
-        await (await network()).remove_container(spec.id)
+        await (await network()).remove_container(spec.id, rules=_may_have_rules(where, spec))
     _remove_cgroup(spec)
     if removal.is_small(where, spec) and not volumes:
         removal.remove(where, spec, volumes=volumes)
     else:
         await to_thread.run_sync(partial(removal.remove, where, spec, volumes=volumes))
+
+
+def _may_have_rules(where: Paths, spec: ContainerSpec) -> bool:
+    """Whether ``publish``, ``allow_links`` or ``attach`` may have put something into the firewall for the container."""
+    try:
+        return bool(spec.ports) or any(not recorded.icc for _, recorded in endpoints(where, spec))
+    except NotFound:
+        return True
 
 
 def _remove_cgroup(spec: ContainerSpec) -> None:

@@ -113,9 +113,9 @@ class Networker:
         """On networks with enable_icc=false: the ports of others that this container may reach (links), in place of those before."""
         await self._call("allow", container=container_id, links=[list(one) for one in links])
 
-    async def remove_container(self, container_id: str) -> None:
-        """Take away rules and namespace; the interfaces vanish with it."""
-        await self._call("remove_container", container=container_id)
+    async def remove_container(self, container_id: str, *, rules: bool = True) -> None:
+        """Take away rules and namespace; the interfaces vanish with it. ``rules``: whether it can have any, for looking costs milliseconds."""
+        await self._call("remove_container", container=container_id, rules=rules)
 
     async def _call(self, method: str, **arguments: object) -> object:
         self.warm()

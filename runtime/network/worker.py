@@ -129,7 +129,7 @@ class Worker:
         for request in requests:
             with _into(request):
                 pins.unpin(f"{self._run}/netns/{request.arguments['container']}")
-        return [(r, elements.remove_owner(r.arguments["container"])) for r in requests]
+        return [(r, elements.remove_owner(r.arguments["container"])) for r in requests if r.arguments["rules"]]
 
     def _remove_network(self, requests: Sequence[Request]) -> list[tuple[Request, Change]]:
         return [(r, elements.remove_owner(r.arguments["network"]["id"])) for r in requests]
