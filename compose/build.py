@@ -168,5 +168,6 @@ def _secret(project: Project, service: Service, source: str, target: str) -> Bui
 def _platforms(service: Service, build: Build, environment: Mapping[str, str]) -> tuple[str, ...]:
     wanted = service.platform or environment.get("DOCKER_DEFAULT_PLATFORM", "")
     if build.platforms and wanted and wanted not in build.platforms:
-        raise ComposeError(f'services.{service.name}.build.platforms: must include service.platform "{wanted}"')
+        whose = "service.platform" if service.platform else "DOCKER_DEFAULT_PLATFORM"
+        raise ComposeError(f'services.{service.name}.build.platforms: must include {whose} "{wanted}"')
     return (wanted,) if wanted else build.platforms

@@ -63,12 +63,13 @@ def as_json(shown: dict[str, Plain], *, escape: bool = True) -> str:
     return text.replace("$", "$$") if escape else text
 
 
-def alphabetical(value: dict[str, Plain]) -> dict[str, Plain]:
-    """The same with every mapping sorted, as the reference prints a model that it did not interpret."""
-    return {key: _sorted(value[key]) for key in sorted(value)}
+def as_written(tree: Map) -> dict[str, Plain]:
+    """The whole of a tree that was not interpreted, every mapping sorted."""
+    shown = _sorted(tree)
+    return shown if isinstance(shown, dict) else {}
 
 
-def _sorted(value: Plain) -> Plain:
+def _sorted(value: object) -> Plain:
     if isinstance(value, dict):
-        return alphabetical(value)
-    return [_sorted(item) for item in value] if isinstance(value, list) else value
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return [_sorted(item) for item in value] if isinstance(value, list) else value  # type: ignore[return-value]

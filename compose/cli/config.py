@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +14,7 @@ from compose.errors import LoadError, UsageError
 
 if TYPE_CHECKING:
     from compose.loader import Loaded, LoadOptions
+    from compose.loader.variables import Mentioned
     from compose.model import Project
 
 _LISTS = ("services", "volumes", "networks", "models", "profiles", "images", "variables", "environment")
@@ -50,7 +51,7 @@ def config(options: GlobalOptions, /, services: tuple[str, ...], form: str | Non
     if form == "json":
         output.configure(ansi=options.ansi, json=True)
     try:
-        text = _schema() if said["schema"] else _text(options, services, form or "yaml", said)
+        text = _schema() if said["schema"] else _text(options, services, form or "", said)
     except LoadError as error:
         if form != "json":
             raise
@@ -100,7 +101,7 @@ def _text(options: GlobalOptions, services: tuple[str, ...], form: str, said: di
         _pin(loaded, only=bool(said["lock_image_digests"]))
     if said["quiet"]:
         return ""
-    return _document(loaded, form, interpolate=interpolate, everything=not interpolate)
+    return _document(loaded, form, interpolate=interpolate)
 
 
 def _load_options(options: GlobalOptions, services: tuple[str, ...], said: dict[str, object]) -> LoadOptions:
@@ -113,27 +114,22 @@ def _load_options(options: GlobalOptions, services: tuple[str, ...], said: dict[
         env_files=options.env_files,
         profiles=options.profiles,
         services=() if said["what"] in ("services", "profiles") else services,
-        all_resources=options.all_resources or bool(said["no_interpolate"]),
+        all_resources=options.all_resources or bool(said["no_interpolate"] and not said["what"]),
         compatibility=options.compatibility,
         interpolate=not said["no_interpolate"],
+        as_written=bool(said["no_interpolate"]) and not (said["what"] or said["hashed"] or said["explain_path"]),
         normalize=not said["no_normalize"],
         resolve_paths=not said["no_path_resolution"],
         consistency=not said["no_consistency"] and not said["no_interpolate"],
-        resolve_environment=not said["no_env_resolution"] and not said["no_interpolate"],
+        resolve_environment=not (said["no_env_resolution"] or said["no_interpolate"] or said["what"]),
         explain=bool(said["explain_path"]),
     )
 
 
-def _document(loaded: Loaded, form: str, *, interpolate: bool, everything: bool) -> str:
+def _document(loaded: Loaded, form: str, *, interpolate: bool) -> str:
     from compose import render
 
-    names: Sequence[str] | set[str] = loaded.on
-    services = loaded.tree.get("services")
-    if everything and isinstance(services, dict):
-        names = set(services)
-    shown = render.document(loaded.tree, names, as_json=form == "json")
-    if not interpolate:
-        shown = render.alphabetical(shown)
+    shown = render.document(loaded.tree, loaded.on, as_json=form == "json") if interpolate else render.as_written(loaded.tree)
     return render.as_json(shown, escape=interpolate) if form == "json" else render.as_yaml(shown, escape=interpolate)
 
 
@@ -152,7 +148,11 @@ def _names(section: str) -> Callable[[Loaded], list[str]]:
 
 
 def _services(loaded: Loaded) -> list[str]:
-    return sorted(loaded.on)
+    """What is on, what a service depends on before it."""
+    from compose.loader.select import in_order
+
+    services = loaded.tree.get("services")
+    return in_order(services, loaded.on if loaded.work.options.interpolate or not isinstance(services, dict) else set(services))
 
 
 def _models(loaded: Loaded) -> list[str]:
@@ -166,7 +166,7 @@ def _profiles(loaded: Loaded) -> list[str]:
 
 def _images(loaded: Loaded) -> list[str]:
     project = _project(loaded)
-    return sorted({s.image or f"{project.name}-{s.name}" for s in project.services.values() if not s.provider})
+    return sorted(s.image or f"{project.name}-{s.name}" for s in project.services.values() if not s.provider)
 
 
 def _environment(loaded: Loaded) -> list[str]:
@@ -196,22 +196,38 @@ def _hashes(loaded: Loaded, wanted: str) -> str:
 
 
 def _variables(options: GlobalOptions, form: str) -> str:
-    """The variables that the files mention, with defaults, as a table or as JSON."""
+    """The variables that the files mention, with defaults: a table, or JSON or YAML when asked for."""
     from compose.loader.variables import mentioned
 
-    said = dict.fromkeys(("what", "no_normalize", "no_path_resolution", "no_consistency", "no_env_resolution", "explain_path"), None)
+    said = dict.fromkeys(
+        ("what", "hashed", "no_normalize", "no_path_resolution", "no_consistency", "no_env_resolution", "explain_path"), None
+    )
     found = mentioned(_load_options(options, (), {**said, "no_interpolate": True}))
     if form == "json":
         import json
 
         shown = {v.name: {"Name": v.name, "DefaultValue": v.default, "PresenceValue": v.alternate, "Required": v.required} for v in found}
-        return json.dumps(shown, indent=4, ensure_ascii=False) + "\n"
+        return json.dumps(shown, indent=4, ensure_ascii=False) + "\n\n"
+    if form == "yaml":
+        return "".join(map(_variable_yaml, found))
     rows = [
         ("NAME", "REQUIRED", "DEFAULT VALUE", "ALTERNATE VALUE"),
         *((v.name, str(v.required).lower(), v.default, v.alternate) for v in found),
     ]
-    widths = [max(20, *(len(row[i]) + 4 for row in rows)) for i in range(3)]
+    widths = [max(20, *(len(row[i]) + 3 for row in rows)) for i in range(3)]
     return "".join("".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)) + row[3] + "\n" for row in rows)
+
+
+def _variable_yaml(variable: Mentioned) -> str:
+    from compose.render_yaml import quoted
+
+    lines = (
+        ("name", quoted(variable.name)),
+        ("defaultvalue", quoted(variable.default)),
+        ("presencevalue", quoted(variable.alternate)),
+        ("required", str(variable.required).lower()),
+    )
+    return f"{quoted(variable.name)}:\n" + "".join(f"    {key}: {value}\n" for key, value in lines)
 
 
 def _schema() -> str:

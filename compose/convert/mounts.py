@@ -58,7 +58,7 @@ def shared_mounts(donor: Iterable[MountSpec], own: Iterable[MountSpec], mode: st
 def _mount(project: Project, volume: ServiceVolume, origin: str, inherited: Inherited) -> MountSpec:
     match volume.type:
         case "bind":
-            return _bind(volume, origin)
+            return _bind(project, volume, origin)
         case "volume":
             return _volume(project, volume, origin, inherited)
         case "tmpfs":
@@ -80,11 +80,11 @@ def _volume(project: Project, volume: ServiceVolume, origin: str, inherited: Inh
     return replace(plain, read_only=volume.read_only, nocopy=volume.nocopy, subpath=volume.subpath)
 
 
-def _bind(volume: ServiceVolume, origin: str) -> BindMount:
+def _bind(project: Project, volume: ServiceVolume, origin: str) -> BindMount:
     if volume.recursive and volume.recursive not in _RECURSIVE:
         raise PlanError(f"{origin}.bind.recursive: {volume.recursive!r} is not one of {', '.join(_RECURSIVE)}")
     return BindMount(
-        source=volume.source,
+        source=_bind_source(project, volume.source),
         target=volume.target,
         read_only=volume.read_only,
         propagation=cast("Propagation", volume.propagation or "rprivate"),
@@ -93,6 +93,14 @@ def _bind(volume: ServiceVolume, origin: str) -> BindMount:
         selinux=volume.selinux or None,  # type: ignore[arg-type]
         origin=origin,
     )
+
+
+def _bind_source(project: Project, path: str) -> str:
+    r"""The path on the host; with COMPOSE_CONVERT_WINDOWS_PATHS, ``C:\data`` is ``/c/data``."""
+    drive = path[1:3] in (":\\", ":/") and path[0].isalpha()
+    if not drive or project.environment.get("COMPOSE_CONVERT_WINDOWS_PATHS", "").lower() not in ("1", "t", "true", "y", "yes", "on"):
+        return path
+    return f"/{path[0].lower()}{path[2:]}".replace("\\", "/")
 
 
 def _anonymous(target: str, inherited: Inherited, origin: str) -> VolumeMount:

@@ -57,6 +57,11 @@ def image_name(project: Project, service: Service, *, compatibility: bool = Fals
     return service.image or f"{project.name}{separator(compatibility)}{service.name}"
 
 
+def platform(project: Project, service: Service) -> str:
+    """The platform that a service's image is pulled and built for: its own, or DOCKER_DEFAULT_PLATFORM; "" takes this machine's."""
+    return service.platform or project.environment.get("DOCKER_DEFAULT_PLATFORM", "")
+
+
 def network_name(project: Project, key: str) -> str:
     """The real name of the network ``key``: its own, or ``<project>_<key>``."""
     network = project.networks.get(key)

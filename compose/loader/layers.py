@@ -15,7 +15,7 @@ from compose.loader import interpolate
 from compose.loader.discover import read_env_files
 from compose.loader.document import Document, Sources, read
 from compose.loader.interpolate import Interpolation
-from compose.loader.merge import Merge, Record, take_out
+from compose.loader.merge import Merge, take_out
 from compose.loader.normalize import defaults
 from compose.loader.options import LoadOptions
 from compose.loader.paths import Paths, is_remote
@@ -43,6 +43,10 @@ class Workspace:
         if file not in self.documents:
             self.documents[file] = self.options.texts[file] if file in self.options.texts else _text(file)
         return self.documents[file]
+
+    def reading(self) -> Reading:
+        """A pass over a tree, as the options have it."""
+        return Reading(self.sources.locate, literal=not self.options.interpolate, as_written=self.options.as_written)
 
     def warn(self, warning: str) -> None:
         """Say something once."""
@@ -107,27 +111,27 @@ class Layers:
         if isinstance(tree.get("include"), Seq):
             included = self.include(tree)
             take_out(included, document.resets + document.overrides)
-            tree = Merge(self.record).lay(included, tree) if included else tree
+            tree = self.merge().lay(included, tree) if included else tree
             tree.drop("include")
         self.extend(tree, file)
-        merge = Merge(self.record)
+        merge = self.merge()
         merge.unique(tree)
         if not result.origin:
             result.origin = tree.origin
         merge.lay(result, tree)
-        reading = Reading(self.work.sources.locate, literal=not self.work.options.interpolate)
+        reading = self.work.reading()
         PROJECT.check(result, result.origin, reading)
         refuse(reading.problems)
 
-    @property
-    def record(self) -> Record | None:
-        """Who hears of replaced values."""
-        return self.work.history.replaced if self.work.history else None
+    def merge(self) -> Merge:
+        """How trees are laid over each other here; the history hears of replaced values."""
+        history = self.work.history
+        return Merge(history.replaced if history else None, as_written=self.work.options.as_written)
 
     def canonical(self, document: Document, file: str) -> Map:
         """One document, interpolated and read by the tables. Raises LoadError with all its mistakes."""
         problems = self.interpolate(document)
-        reading = Reading(self.work.sources.locate, literal=not self.work.options.interpolate)
+        reading = self.work.reading()
         tree = PROJECT.read(document.tree, document.tree.origin, reading)
         for warning in reading.warnings:
             self.work.warn(warning)
@@ -157,7 +161,7 @@ class Layers:
         assert isinstance(entries, Seq)
         for entry, origin in entries.placed():
             if isinstance(entry, Map) and isinstance(entry.get("path"), Seq) and entry["path"]:
-                Merge(self.record).lay(result, self.included(entry, origin))
+                self.merge().lay(result, self.included(entry, origin))
         return result
 
     def included(self, entry: Map, origin: Origin | None) -> Map:
@@ -248,7 +252,7 @@ class Layers:
         if isinstance(base, Map):
             base = copy(base)
             assert isinstance(base, Map)
-            merge = Merge(self.record)
+            merge = self.merge()
             merge.path = ["services", name]
             merge.unique(base)
             take_out(base, self.resets(file, name))
@@ -324,7 +328,7 @@ class Layers:
 
     def read_service(self, raw: list[Map], name: str) -> Map | None:
         """One service of another file, read by the tables. Raises LoadError."""
-        reading = Reading(self.work.sources.locate, literal=not self.work.options.interpolate)
+        reading = self.work.reading()
         result: Map | None = None
         for document in raw:
             reading.path = ["services", name]
@@ -335,7 +339,7 @@ class Layers:
             except Rejected:
                 continue
             if isinstance(part, Map):
-                result = part if result is None else Merge(self.record).service(result, part)
+                result = part if result is None else self.merge().service(result, part)
         for warning in reading.warnings:
             self.work.warn(warning)
         refuse(reading.problems)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import field
 
+from compose.schema.scalars import text_of
 from compose.schema.tree import Map, Origin, Seq, Value
 from runtime.record import dataclass
 
@@ -18,6 +19,10 @@ Key = Callable[[Value], str]
 
 def _text(item: Value) -> str:
     return str(item)
+
+
+def _key(item: Value) -> str:
+    return str(item).partition("=")[0]
 
 
 def _by(*names: str, start: str | None = None) -> Key:
@@ -40,10 +45,12 @@ def _port(item: Value) -> str:
 
 @dataclass(slots=True)
 class Rule:
-    """What happens at a path: ``replace`` it whole, keep list items ``unique`` by a key, let a null win (``nulls``), or a function."""
+    """What happens at a path: ``replace`` it whole, keep list items ``unique`` by a key, let a null win (``nulls``), a function;
+    ``pairs`` are ``KEY=value`` lists once two layers met, in a tree that is kept as written."""
 
     replace: bool = False
     nulls: bool = False
+    pairs: bool = False
     unique: Key | None = None
     join: Callable[[Map, Map], bool] | None = None
     match: str = ""
@@ -73,7 +80,13 @@ def _rules() -> Rule:
     for name in ("command", "entrypoint", "healthcheck.test", "ulimits.*"):
         table[f"services.*.{name}"] = Rule(replace=True)
     for name in ("environment", "build.args", "annotations"):
-        table[f"services.*.{name}"] = Rule(nulls=True)
+        table[f"services.*.{name}"] = Rule(nulls=True, pairs=True, unique=_key)
+    for name in ("labels", "sysctls", "build.labels", "deploy.labels"):
+        table[f"services.*.{name}"] = Rule(pairs=True, unique=_key)
+    for name in ("networks", "volumes"):
+        table[f"{name}.*.labels"] = Rule(pairs=True, unique=_key)
+    for name in ("extra_hosts", "build.extra_hosts"):
+        table[f"services.*.{name}"] = Rule(pairs=True, unique=_text)
     for name in ("dns", "dns_opt", "dns_search", "cap_add", "cap_drop", "tmpfs", "links", "profiles", "label_file", "expose"):
         table[f"services.*.{name}"] = Rule(unique=_text)
     for host in ("services.*.extra_hosts.*", "services.*.build.extra_hosts.*"):
@@ -95,8 +108,9 @@ _PLAIN = Rule()
 class Merge:
     """Lays trees over each other; ``record`` hears of every value that was replaced."""
 
-    def __init__(self, record: Record | None = None) -> None:
+    def __init__(self, record: Record | None = None, *, as_written: bool = False) -> None:
         self.record = record
+        self.as_written = as_written
         self.path: list[str] = []
 
     def lay(self, base: Map, over: Map, rule: Rule = RULES) -> Map:
@@ -120,6 +134,8 @@ class Merge:
     def put(self, base: Map, key: str, value: Value, over: Map, rule: Rule) -> None:
         """Lay one value over one that is there."""
         present = base[key]
+        if self.as_written and not rule.replace and (rule.pairs or isinstance(present, Seq) or isinstance(value, Seq)):
+            present, value = base[key], value = listed(present), listed(value)
         if rule.replace or present is None:
             self.replace(base, key, value, over)
         elif isinstance(present, Map) and isinstance(value, Map):
@@ -191,6 +207,26 @@ class Merge:
                 self.path.append(key)
                 self.squash(value, below.unique)
                 self.path.pop()
+
+
+def listed(value: Value) -> Value:
+    """The list form of what may be written as a list, as a mapping or as one text."""
+    if isinstance(value, Map):
+        lines = [(key, each, origin) for key in value for each, origin in _each(value, key)]
+        result = Seq(value.origin)
+        for key, item, origin in sorted(lines, key=lambda line: (line[0], str(line[1]))):
+            result.add(key if item is None else f"{key}={text_of(item)}", origin)
+        return result
+    if isinstance(value, str):
+        result = Seq()
+        result.add(value, None)
+        return result
+    return value
+
+
+def _each(value: Map, key: str) -> list[tuple[Value, Origin | None]]:
+    item = value[key]
+    return list(item.placed()) if isinstance(item, Seq) else [(item, value.where(key))]
 
 
 def take_out(tree: Map, paths: list[tuple[str | int, ...]]) -> None:

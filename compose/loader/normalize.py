@@ -157,14 +157,21 @@ def _default_network(tree: Map) -> None:
             declared.put("default", Map(tree.origin), tree.origin)
 
 
+def filled(tree: Map) -> None:
+    """Make mappings of resources that nothing is said of."""
+    for section in ("networks", "volumes"):
+        resources = tree.get(section)
+        if isinstance(resources, Map):
+            for key in [k for k, v in resources.items() if v is None]:
+                resources[key] = Map(resources.where(key))
+
+
 def _names(tree: Map, name: str) -> None:
+    filled(tree)
     for section in ("networks", "volumes", "configs", "secrets"):
         resources = tree.get(section)
         if not isinstance(resources, Map):
             continue
         for key, resource in resources.items():
-            if resource is None:
-                resource = Map(resources.where(key))
-                resources[key] = resource
             if isinstance(resource, Map) and not resource.get("name"):
                 resource.put("name", key if resource.get("external") is True else f"{name}_{key}", resource.origin)

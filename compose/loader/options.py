@@ -14,7 +14,9 @@ class LoadOptions:
 
     ``None`` and ``()`` mean "not said": then ``COMPOSE_*`` variables of ``environment`` (the process's), .env files and defaults decide.
     ``services`` selects services by name (and what they depend on, unless ``with_dependencies`` is false). ``explain`` keeps what was overridden and
-    which variables went where. ``texts`` stands in for files by absolute path ("-" is the standard input), for editors and tests.
+    which variables went where. ``as_written`` (with ``interpolate`` off, for showing only: such a tree has no model) keeps lists of ``KEY=value``,
+    commands, sizes and the like in the form that they were written in. ``texts`` stands in for files by absolute path ("-" is the standard input),
+    for editors and tests.
     """
 
     files: tuple[str, ...] = ()
@@ -29,6 +31,7 @@ class LoadOptions:
     all_resources: bool = False
     compatibility: bool = False
     interpolate: bool = True
+    as_written: bool = False
     normalize: bool = True
     resolve_paths: bool = True
     consistency: bool = True

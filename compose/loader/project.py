@@ -11,12 +11,11 @@ from compose.loader.discover import Place, directory_name, discover, normalized
 from compose.loader.document import read
 from compose.loader.environment import resolve
 from compose.loader.layers import Layers, Workspace, pass_through, refuse
-from compose.loader.normalize import defaults, externals, normalize
+from compose.loader.normalize import defaults, externals, filled, normalize
 from compose.loader.options import LoadOptions
 from compose.loader.paths import Paths
 from compose.loader.select import closure, drop_missing, enabled, needed, profiles_of, refuse_unknown
 from compose.loader.template import InvalidTemplate, MissingVariable, substitute
-from compose.schema.base import Reading
 from compose.schema.tree import Map
 from runtime.record import dataclass
 
@@ -122,12 +121,13 @@ def _name(place: Place, work: Workspace, options: LoadOptions) -> str:
 def _finish(loaded: Loaded, options: LoadOptions) -> None:
     """The phases on the whole tree."""
     tree, place, work = loaded.tree, loaded.place, loaded.work
-    reading = Reading(work.sources.locate, literal=not options.interpolate)
+    reading = work.reading()
     externals(tree, reading)
     for warning in reading.warnings:
         work.warn(warning)
     refuse(reading.problems)
-    tree.put("name", loaded.name, tree.where("name"))
+    if options.normalize or not options.as_written:
+        tree.put("name", loaded.name, tree.where("name"))
     defaults(tree)
     if options.resolve_paths:
         Paths(place.directory, work.home).project(tree)
@@ -135,6 +135,8 @@ def _finish(loaded: Loaded, options: LoadOptions) -> None:
         pass_through(tree, place.environment)
     if options.normalize:
         normalize(tree, loaded.name, place.environment)
+    elif not options.as_written:
+        filled(tree)
     services = tree.get("services")
     if not isinstance(services, Map):
         services = Map(tree.origin)
@@ -148,7 +150,7 @@ def _select(loaded: Loaded, services: Map, options: LoadOptions) -> None:
     on = enabled(services, loaded.profiles, options.services)
     if options.services:
         drop_missing(services, on)
-    reading = Reading(work.sources.locate, literal=not options.interpolate)
+    reading = work.reading()
     if options.consistency:
         consistency.resources(tree, reading)
         consistency.services(tree, on, profiles_of, reading)
@@ -162,7 +164,7 @@ def _select(loaded: Loaded, services: Map, options: LoadOptions) -> None:
             if isinstance(service, Map):
                 problems += resolve(service, name, loaded.place.environment, work.sources.locate)
     refuse(problems)
-    if not options.all_resources and options.normalize:
+    if not options.all_resources:
         needed(tree, services, on)
     loaded.on = on
 

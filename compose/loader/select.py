@@ -45,6 +45,24 @@ def closure(services: Map, names: Iterable[str]) -> set[str]:
     return result
 
 
+def in_order(services: object, on: set[str]) -> list[str]:
+    """The services that are on: by name, but each after what it depends on."""
+    result: dict[str, None] = {}
+    waiting = sorted(on, reverse=True)
+    opened: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name in opened:
+            result.setdefault(name)
+            continue
+        opened.add(name)
+        service = services.get(name) if isinstance(services, Map) else None
+        depends = service.get("depends_on") if isinstance(service, Map) else None
+        others = [o for o in depends if o in on and o not in opened] if isinstance(depends, Map) else []
+        waiting += [name, *sorted(others, reverse=True)]
+    return list(result)
+
+
 def refuse_unknown(services: Map, names: Iterable[str]) -> None:
     """Raise LoadError for names that are no services."""
     problems = []

@@ -98,10 +98,10 @@ def _plan_missing(
         if service.build is not None and not no_build and _must_build(service, policy, snapshot.images.get(reference), build):
             building.append(service)
         elif service.image and _must_pull(policy, snapshot, reference, service):
-            _pull(plan, service, reference, policy, _cause(snapshot, reference, service, policy))
+            _pull(plan, project, service, reference, policy, _cause(snapshot, reference, service, policy))
         for further in _further_images(service):
             if further not in snapshot.images and policy != "never":
-                _pull(plan, service, further, policy, "not there")
+                _pull(plan, project, service, further, policy, "not there")
     _build_all(plan, project, building, snapshot, pull, compatibility=compatibility)
     _ask_providers(plan, project, services)
     return plan.plan()
@@ -176,8 +176,9 @@ def _further_images(service: Service) -> list[str]:
     return [v.source for v in service.volumes if v.type == "image"] + [h.image for h in service.pre_start if h.image]
 
 
-def _pull(plan: Draft, service: Service, reference: str, policy: str, cause: str) -> None:
-    operation = PullImage(service=service.name, reference=reference, platform=service.platform, policy=policy or "missing")
+def _pull(plan: Draft, project: Project, service: Service, reference: str, policy: str, cause: str) -> None:
+    platform = names.platform(project, service)
+    operation = PullImage(service=service.name, reference=reference, platform=platform, policy=policy or "missing")
     plan.add(f"image:{reference}.pull", operation, cause=cause, resource=f"Image {reference}", words=_PULLING)
 
 
@@ -213,7 +214,7 @@ def _build(
         reference=reference,
         build=service.build,
         project=project.name,
-        platform=service.platform,
+        platform=names.platform(project, service),
         no_cache=no_cache or service.build.no_cache,
         pull=pull or service.build.pull,
         try_pull=try_pull,
@@ -245,7 +246,7 @@ def _plan_pull(project: Project, snapshot: Snapshot, intent: Pull) -> Plan:
         if skipped:
             plan.note(f"Service {name}", f"Skipped: {skipped}")
         else:
-            _pull(plan, service, service.image, intent.policy or "always", "pull")
+            _pull(plan, project, service, service.image, intent.policy or "always", "pull")
     return plan.plan()
 
 

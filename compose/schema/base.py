@@ -53,13 +53,15 @@ class Reading:
     """One pass over a tree: where we are, and the mistakes found so far.
 
     ``literal`` keeps expressions such as ``${X}`` as they are (``--no-interpolate``): a value that holds one cannot be judged.
+    ``as_written`` also keeps the form of what nothing before the model needs in another (see ``Type.needed``).
     """
 
-    __slots__ = ("literal", "locate", "path", "problems", "warnings")
+    __slots__ = ("as_written", "literal", "locate", "path", "problems", "warnings")
 
-    def __init__(self, locate: Locate, *, literal: bool = False) -> None:
+    def __init__(self, locate: Locate, *, literal: bool = False, as_written: bool = False) -> None:
         self.locate = locate
         self.literal = literal
+        self.as_written = as_written
         self.path: list[str | int] = []
         self.problems: list[Problem] = []
         self.warnings: list[str] = []
@@ -104,18 +106,19 @@ def shown(value: Value) -> str:
 
 
 class Type:
-    """One kind of attribute. Subclasses say how it is read, checked, shown and described.
+    """One kind of attribute; by itself, one that is taken as it is. Subclasses say how theirs is read, checked, shown and described.
 
     They are plain classes with slots: making twenty data classes would cost every command 20 ms.
     """
 
     __slots__ = ()
     nullable: ClassVar[bool] = False
+    needed: bool = False  # whether merging and normalising count on the canonical form
     noun: ClassVar[str] = "a value"
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         """The canonical form of what one layer says; raises Rejected."""
-        raise NotImplementedError
+        return value
 
     def check(self, value: Value, origin: Origin | None, reading: Reading) -> None:
         """Judge the merged result: what is missing, what is there twice."""
@@ -130,7 +133,7 @@ class Type:
 
     def schema(self) -> dict[str, Plain]:
         """The JSON Schema of what may be written."""
-        raise NotImplementedError
+        return {}
 
 
 def one_of(*schemas: Mapping[str, Plain]) -> dict[str, Plain]:

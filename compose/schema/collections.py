@@ -11,24 +11,6 @@ from compose.schema.scalars import is_scalar, text_of
 from compose.schema.tree import Map, Origin, Seq, Value
 
 
-class Anything(Type):
-    """What Compose does not look into (extensions)."""
-
-    __slots__ = ()
-
-    def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
-        return value
-
-    def show(self, value: Value, json: bool) -> Plain:
-        return show_any(value, json)
-
-    def empty(self, value: Value) -> bool:
-        return False
-
-    def schema(self) -> dict[str, Plain]:
-        return {}
-
-
 def show_any(value: Value, json: bool = False) -> Plain:
     """A value of no declared type, maps sorted by key."""
     if isinstance(value, Map):
@@ -41,10 +23,11 @@ def show_any(value: Value, json: bool = False) -> Plain:
 class ListOf(Type):
     """A list; ``single`` takes one item without the list around it, ``unique`` refuses an item that is there twice."""
 
-    __slots__ = ("item", "single", "unique")
+    __slots__ = ("item", "needed", "single", "unique")
 
-    def __init__(self, item: Type, unique: bool = False, single: bool = False) -> None:
+    def __init__(self, item: Type, unique: bool = False, single: bool = False, needed: bool = False) -> None:
         self.item = item
+        self.needed = needed or item.needed
         self.unique = unique
         self.single = single
 
@@ -101,6 +84,7 @@ def refuse_twins(items: Seq, reading: Reading) -> None:
 class MapOf(Type):
     """A mapping with free keys (``pattern`` limits them); values may be null when ``nulls``."""
 
+    needed = True
     __slots__ = ("item", "nulls", "pattern", "what")
 
     def __init__(self, item: Type, pattern: str = "", nulls: bool = False, what: str = "a mapping") -> None:
@@ -160,11 +144,12 @@ class MapOf(Type):
 class KeyValues(Type):
     """``KEY: value`` or a list of ``KEY=value``; values become texts, a missing one is null (kept only when ``nulls``)."""
 
-    __slots__ = ("nulls", "strict")
+    __slots__ = ("needed", "nulls", "strict")
 
-    def __init__(self, nulls: bool = False, strict: bool = False) -> None:
+    def __init__(self, nulls: bool = False, strict: bool = False, needed: bool = False) -> None:
         self.nulls = nulls
         self.strict = strict
+        self.needed = needed
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         if type(value) is Map:

@@ -7,7 +7,7 @@ from compose.schema.collections import KeyValues, ListOf
 from compose.schema.forms import Hosts
 from compose.schema.limits import device_request, ulimits
 from compose.schema.objects import Object, attribute
-from compose.schema.parts import STRING, file_use, hook, string_or_list, strings
+from compose.schema.parts import STRING, file_use, hook, string_list, string_or_list, strings
 from compose.schema.scalars import Decimal, Duration, Flag, FlagText, Integer, Size, Text
 from compose.schema.tree import Map, Origin, Seq, Value
 
@@ -136,8 +136,8 @@ watch = Object(
         ),
         attribute("target", Text(), "Where in the container it goes."),
         attribute("exec", hook, "What is run after it.", blank={"command": None}),
-        attribute("include", string_or_list, "Patterns that count."),
-        attribute("ignore", string_or_list, "Patterns that do not."),
+        attribute("include", string_list, "Patterns that count."),
+        attribute("ignore", string_list, "Patterns that do not."),
         attribute("initial_sync", Flag(), "Bring everything up to date first."),
     ),
 )
@@ -179,13 +179,13 @@ build = Object(
         attribute("args", KeyValues(nulls=True, strict=True), "Build arguments."),
         attribute("provenance", FlagText(), "Attest where it comes from."),
         attribute("sbom", FlagText(), "Attest what is in it."),
-        attribute("ssh", Ssh(nulls=True), "SSH agents and keys for the build."),
+        attribute("ssh", Ssh(nulls=True, needed=True), "SSH agents and keys for the build."),
         attribute("labels", KeyValues(), "Labels of the image."),
         attribute("cache_from", strings, "Where to look for cached layers."),
         attribute("cache_to", strings, "Where to put them."),
         attribute("no_cache", Flag(), "Build everything again."),
         attribute("no_cache_filter", string_or_list, "Stages to build again."),
-        attribute("additional_contexts", KeyValues(), "Further directories, images or services by name."),
+        attribute("additional_contexts", KeyValues(needed=True), "Further directories, images or services by name."),
         attribute("pull", Flag(), "Look for newer base images."),
         attribute("extra_hosts", Hosts(), "Names and addresses for the build."),
         attribute("isolation", Text(), "Windows only."),

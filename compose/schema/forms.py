@@ -75,6 +75,7 @@ class HealthTest(Type):
 class Ports(Type):
     """``ports``: short forms may stand for several entries."""
 
+    needed = True
     __slots__ = ("entry",)
 
     def __init__(self, entry: Object) -> None:
@@ -200,6 +201,7 @@ def _add_host(result: Map, host: str, address: str, where: Origin | None) -> Non
 class NamesOr(Type):
     """A list of names, or a mapping with options: ``depends_on``, ``networks``, ``models``. A bare name gets ``default``."""
 
+    needed = True
     __slots__ = ("default", "mapping")
 
     def __init__(self, mapping: MapOf, default: tuple[tuple[str, Value], ...] = ()) -> None:
@@ -266,6 +268,7 @@ class Gpus(Type):
 class External(Type):
     """``external``: a boolean, or the legacy ``{name: …}``, kept as a mapping until the resource takes the name."""
 
+    needed = True
     __slots__ = ("lenient",)
 
     def __init__(self, lenient: bool = False) -> None:

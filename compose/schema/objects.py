@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from compose.schema.base import Plain, Reading, Rejected, Type, one_of
 from compose.schema.collections import show_any
 from compose.schema.order import ordered
-from compose.schema.tree import Map, Origin, Seq, Value
+from compose.schema.tree import Map, Origin, Seq, Value, copy
 
 Short = Callable[[Value, "Origin | None", Reading], Value]
 
@@ -34,6 +34,7 @@ class Object(Type):
     """A mapping with named attributes, in the order in which ``config`` prints them. ``short`` makes the long form out of a short one."""
 
     noun = "a mapping"
+    needed = True
 
     __slots__ = (
         "blanks",
@@ -106,7 +107,8 @@ class Object(Type):
                 continue
             path.append(key)
             try:
-                result[key] = known.type.read(item, place[1] if place else value.origin, reading)
+                found = known.type.read(item, place[1] if place else value.origin, reading)
+                result[key] = copy(item) if reading.as_written and not known.type.needed else found
                 result.at[key] = place or (value.origin, value.origin)
             except Rejected:
                 pass

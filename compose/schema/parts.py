@@ -19,6 +19,7 @@ INTEGER: dict[str, Plain] = {"type": "integer"}
 strings = ListOf(Text())
 unique_strings = ListOf(Text(), unique=True)
 string_or_list = ListOf(Text(), unique=True, single=True)
+string_list = ListOf(Text(), unique=True, single=True, needed=True)
 
 
 class PortNumber(Text):
@@ -68,11 +69,11 @@ port = Object(
 def _mount(value: Value, origin: Origin | None, reading: Reading) -> Value:
     if type(value) is not str:
         raise reading.wrong("a string or a mapping", value, origin, hint='such as "./data:/data:ro"')
-    if reading.undecided(value):
-        return value
     try:
         parsed = mounts.parse(value)
     except ValueError as e:
+        if reading.undecided(value):
+            return value
         raise reading.reject(str(e), origin, hint="the short form is [SOURCE:]TARGET[:OPTIONS]") from None
     result = Map(origin)
     result.put("type", parsed.type, origin)

@@ -6,7 +6,7 @@ from compose.schema.base import Plain, Reading
 from compose.schema.collections import KeyValues, ListOf, MapOf, TextMap
 from compose.schema.forms import External
 from compose.schema.objects import Field, Object, attribute
-from compose.schema.parts import NAME, STRING, string_or_list, strings
+from compose.schema.parts import NAME, STRING, string_list, strings
 from compose.schema.scalars import Flag, Integer, Text
 from compose.schema.service import service, services
 from compose.schema.tree import Map, Origin, Value
@@ -16,7 +16,7 @@ def _include(value: Value, origin: Origin | None, reading: Reading) -> Value:
     if type(value) is not str:
         raise reading.wrong("a path or a mapping", value, origin)
     result = Map(origin)
-    result.put("path", string_or_list.read(value, origin, reading), origin)
+    result.put("path", string_list.read(value, origin, reading), origin)
     return result
 
 
@@ -24,9 +24,9 @@ include = ListOf(
     Object(
         "include",
         (
-            attribute("path", string_or_list, "The file, and files that override it.", required=True),
+            attribute("path", string_list, "The file, and files that override it.", required=True),
             attribute("project_directory", Text(), "What its relative paths start from."),
-            attribute("env_file", string_or_list, "Files with the variables that it uses."),
+            attribute("env_file", string_list, "Files with the variables that it uses."),
         ),
         extensions=False,
         lenient=True,

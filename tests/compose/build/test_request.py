@@ -80,6 +80,14 @@ def test_the_service_s_platform_must_be_among_the_build_s() -> None:
         request(Build(context="/w", platforms=("linux/arm64",)), platform="linux/amd64")
 
 
+def test_the_default_platform_counts_where_the_service_has_none() -> None:
+    environment = {"DOCKER_DEFAULT_PLATFORM": "linux/arm64"}
+    assert request(Build(context="/w"), environment=environment).platforms == ("linux/arm64",)  # type: ignore[attr-defined]
+    assert request(Build(context="/w"), environment=environment, platform="linux/amd64").platforms == ("linux/amd64",)  # type: ignore[attr-defined]
+    with pytest.raises(ComposeError, match='must include DOCKER_DEFAULT_PLATFORM "linux/arm64"'):
+        request(Build(context="/w", platforms=("linux/amd64",)), environment=environment)
+
+
 def test_a_step_of_a_plan_is_a_request() -> None:
     build = Build(context="/w", tags=("t:1",))
     made = builds.of_operation(BuildImage(service="web", reference="p-web", build=build, project="p", no_cache=True), project(build))

@@ -198,6 +198,14 @@ def test_mounts_of_every_type() -> None:
     assert short == TmpfsMount(target="/run", size=64 << 20, mode=0o1777, options=("noexec", "uid=5"), origin="services.web.tmpfs[0]")
 
 
+def test_paths_of_windows_are_converted_when_asked_for() -> None:
+    sources = ("C:\\data\\x", "d:/y", "/plain", "c:relative")
+    web = service("web", volumes=tuple(ServiceVolume(type="bind", source=s, target=f"/t{i}") for i, s in enumerate(sources)))
+    for value, expected in (("1", ("/c/data/x", "/d/y", "/plain", "c:relative")), ("", sources)):
+        of = replace(project(web), environment={"COMPOSE_CONVERT_WINDOWS_PATHS": value})
+        assert tuple(m.source for m in spec_of(of).mounts if isinstance(m, BindMount)) == expected
+
+
 def test_volumes_of_the_image_become_anonymous_ones_unless_something_is_mounted_there() -> None:
     images = {"busybox": image("busybox", volumes=("/data", "/cache/"))}
     of = service("web", volumes=(ServiceVolume(type="bind", source="/x", target="/cache"),))

@@ -96,6 +96,16 @@ def test_images_that_are_contexts_are_built_first() -> None:
     assert [(s.id, s.after) for s in made.steps] == [("image:demo-base.build", ()), ("image:demo-app.build", ("image:demo-base.build",))]
 
 
+def test_the_default_platform_is_pulled_and_built_where_the_service_names_none() -> None:
+    of = project(
+        service("a", image="x"), service("b", image="y", platform="linux/amd64"), service("c", image="", build=Build(context="/c"))
+    )
+    of = replace(of, environment={"DOCKER_DEFAULT_PLATFORM": "linux/arm64"})
+    steps = plan_images(of, engine().snapshot(), Up()).steps
+    platforms = {s.operation.service: s.operation.platform for s in steps if isinstance(s.operation, (PullImage, BuildImage))}
+    assert platforms == {"a": "linux/arm64", "b": "linux/amd64", "c": "linux/arm64"}
+
+
 def test_only_what_is_selected_and_its_dependencies_is_brought() -> None:
     of = project(service("web", image="w", depends_on=["db"]), service("db", image="d"), service("other", image="o"))
     snapshot = engine().snapshot()
