@@ -26,12 +26,24 @@ def document(tree: Map, services: Iterable[str], *, as_json: bool = False) -> di
             for key in value if isinstance(value, Map) else ():
                 if key in wanted:
                     chosen[key] = value[key]  # type: ignore[index, call-overload]
-            shown[section] = kind.show(chosen, as_json)
+            shown[section] = kind.show(chosen, as_json) if as_json else _loadable(kind.show(chosen, as_json))
         elif value:
             shown[section] = PROJECT.by_name[section].type.show(value, as_json)
     for key in ordered((k for k in tree if k[:2] == "x-"), as_json):
         shown[key] = plain(tree[key], as_json)
     return dict(sorted(shown.items())) if as_json else shown
+
+
+def _loadable(services: Plain) -> Plain:
+    """Without optional dependencies on services that are not shown: a file that has them is refused."""
+    for service in services.values() if isinstance(services, dict) else ():
+        depends = service.get("depends_on") if isinstance(service, dict) else None
+        if isinstance(service, dict) and isinstance(depends, dict):
+            for name in [n for n, d in depends.items() if n not in services and isinstance(d, dict) and d.get("required") is False]:
+                del depends[name]
+            if not depends:
+                del service["depends_on"]
+    return services
 
 
 def plain(value: object, as_json: bool) -> Plain:
@@ -44,9 +56,8 @@ def plain(value: object, as_json: bool) -> Plain:
 
 
 def as_yaml(shown: dict[str, Plain], *, escape: bool = True) -> str:
-    """YAML text; ``escape`` doubles dollars, so that it reads back as it was."""
-    text = write(shown)
-    return text.replace("$", "$$") if escape else text
+    """YAML text; ``escape`` doubles the dollars of values, so that it reads back as it was. (In keys a dollar is one.)"""
+    return write(shown, escape=escape)
 
 
 def as_json(shown: dict[str, Plain], *, escape: bool = True) -> str:

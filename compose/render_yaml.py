@@ -37,10 +37,10 @@ _ESCAPES = {
 _LONGEST_KEY = 128
 
 
-def write(value: Plain) -> str:
-    """A whole document."""
+def write(value: Plain, *, escape: bool = False) -> str:
+    """A whole document; ``escape`` doubles the dollars of its values."""
     lines: list[str] = []
-    emitter = _Emitter(lines)
+    emitter = _Emitter(lines, escape)
     if isinstance(value, dict) and value:
         emitter.mapping(value, 0)
     elif isinstance(value, list) and value:
@@ -51,16 +51,18 @@ def write(value: Plain) -> str:
 
 
 class _Emitter:
-    def __init__(self, lines: list[str]) -> None:
+    def __init__(self, lines: list[str], escape: bool) -> None:
         self.lines = lines
+        self.escape = escape
         self.memo: dict[str, str] = {}
+        self.keys: dict[str, str] = {}
 
     def mapping(self, value: dict[str, Plain], indent: int, lead: str | None = None) -> None:
         """Entries at ``indent``; the first line starts with ``lead`` when given (an item of a list)."""
         pad = " " * indent
         start = pad if lead is None else lead
         for key, item in value.items():
-            text = self.text(key, indent, simple=True)
+            text = self.keys.get(key) or self.key(key)
             if len(text.encode()) > _LONGEST_KEY:
                 self.lines.append(f"{start}? {text}")
                 text, start = "", pad
@@ -104,19 +106,26 @@ class _Emitter:
             return "[]"
         return str(value)
 
-    def text(self, value: str, indent: int, *, simple: bool = False) -> str:
+    def key(self, value: str) -> str:
+        """One key, on one line."""
+        text = self.keys[value] = quoted(value)
+        return text
+
+    def text(self, value: str, indent: int) -> str:
         """One string; ``indent`` is where the lines of a block stand."""
-        if "\n" in value and not simple and _block_allowed(value):
-            return _literal(value, indent)
+        if "\n" in value and _block_allowed(value):
+            text = _literal(value, indent)
+            return text.replace("$", "$$") if self.escape else text
         memo = self.memo
         if value not in memo:
-            memo[value] = quoted(value)
+            text = quoted(value)
+            memo[value] = text.replace("$", "$$") if self.escape else text
         return memo[value]
 
 
 def _float(value: float) -> str:
     text = float_text(value)
-    return {"NaN": ".nan", "+Inf": ".inf", "-Inf": "-.inf"}.get(text, text)
+    return {"NaN": ".nan", "+Inf": ".inf", "-Inf": "-.inf", "-0": "-0.0"}.get(text, text)
 
 
 def quoted(value: str) -> str:

@@ -66,7 +66,7 @@ def rules(develop: Map) -> tuple[model.WatchRule, ...]:
             target=text(w, "target"),
             ignore=tuples(w, "ignore"),
             include=tuples(w, "include"),
-            exec=hook(run) if isinstance(run := w.get("exec"), Map) else None,
+            exec=hook(run) if isinstance(run := w.get("exec"), Map) and run.get("command") else None,
             initial_sync=w.get("initial_sync") is True or w.get("x-initialSync") is True,
         )
         for w in maps(develop.get("watch"))
@@ -124,7 +124,7 @@ def build(service: Map, key: str) -> model.Build | None:
         no_cache_filter=tuples(b, "no_cache_filter"),
         pull=b.get("pull") is True,
         network=text(b, "network"),
-        extra_hosts=tuple((h, str(a)) for h, v in hosts.items() for a in (v if isinstance(v, Seq) else ()))
+        extra_hosts=tuple(sorted((h, str(a)) for h, v in hosts.items() for a in (v if isinstance(v, Seq) else ())))
         if isinstance(hosts, Map)
         else (),
         labels=texts(b, "labels"),
@@ -151,10 +151,10 @@ def deploy(service: Map, key: str) -> model.Deploy | None:
         mode=text(d, "mode"),
         replicas=integer(d, "replicas"),
         labels=texts(d, "labels"),
-        cpus=decimal(limits, "cpus"),
-        memory=integer(limits, "memory"),
-        pids=integer(limits, "pids"),
-        reservation_memory=integer(reservations, "memory"),
+        cpus=decimal(limits, "cpus") or None,
+        memory=integer(limits, "memory") or None,
+        pids=integer(limits, "pids") or None,
+        reservation_memory=integer(reservations, "memory") or None,
         reservation_devices=device_requests(reservations, "devices"),
         restart_condition=text(restart, "condition") or ("any" if d.get("restart_policy") is not None else ""),
         restart_max_attempts=integer(restart, "max_attempts"),

@@ -8,6 +8,7 @@ from dataclasses import fields
 from compose import model
 from compose.loader.bind_parts import build, deploy, device_requests, hooks, mounts, rules, ulimits
 from compose.loader.bind_values import bool_or_none, decimal, each, integer, maps, nulls, opt_tuple, seconds, text, texts, tuples
+from compose.schema.service import service as schema
 from compose.schema.tree import Map, Seq
 
 
@@ -52,7 +53,7 @@ def _healthcheck(service: Map, key: str) -> model.Healthcheck | None:
     if not isinstance(h, Map):
         return None
     return model.Healthcheck(
-        test=opt_tuple(h, "test"),
+        test=opt_tuple(h, "test") or None,
         interval=seconds(h, "interval"),
         timeout=seconds(h, "timeout"),
         retries=integer(h, "retries"),
@@ -81,9 +82,10 @@ def _networks(service: Map, key: str) -> tuple[model.ServiceNetwork, ...]:
 
 
 def _hosts(service: Map, key: str) -> tuple[tuple[str, str], ...]:
+    """By name and address, as ``config`` shows them."""
     value = service.get(key)
     return (
-        tuple((h, str(a)) for h, addresses in value.items() for a in (addresses if isinstance(addresses, Seq) else ()))
+        tuple(sorted((h, str(a)) for h, addresses in value.items() for a in (addresses if isinstance(addresses, Seq) else ())))
         if isinstance(value, Map)
         else ()
     )
@@ -101,7 +103,7 @@ def _blkio(service: Map, key: str) -> model.BlkioConfig | None:
     if not isinstance(b, Map):
         return None
     return model.BlkioConfig(
-        weight=integer(b, "weight"),
+        weight=integer(b, "weight") or None,
         weight_device=_rates(b, "weight_device", "weight"),
         device_read_bps=_rates(b, "device_read_bps", "rate"),
         device_write_bps=_rates(b, "device_write_bps", "rate"),
@@ -200,11 +202,12 @@ def _binders() -> dict[str, Callable[[Map, str], object]]:
 
 
 _BINDERS = _binders()
+_KEPT = frozenset(known.key for known in schema.fields if known.keep)
 
 
 def service(name: str, item: Map) -> model.Service:
-    """The model of one service."""
-    given = {key: _BINDERS[key](item, key) for key in item if key in _BINDERS}
+    """The model of one service; what ``config`` leaves out (such as a limit of 0) is not set."""
+    given = {key: _BINDERS[key](item, key) for key in item if key in _BINDERS and (item[key] or key in _KEPT)}
     bound = model.Service(name=name, **given)  # type: ignore[arg-type]
     if bound.deploy is not None:
         return _limits(bound, bound.deploy)

@@ -190,6 +190,8 @@ class KeyValues(Type):
         return result
 
     def show(self, value: Value, json: bool) -> Plain:
+        if isinstance(value, Map) and "" in value and not json:  # a list can have an empty name, a mapping cannot
+            return [key if value[key] is None else f"{key}={value[key]}" for key in ordered(value)]
         return show_any(value, json)
 
     def schema(self) -> dict[str, Plain]:

@@ -172,8 +172,8 @@ class Ssh(KeyValues):
 build = Object(
     "build",
     (
-        attribute("context", Text(), "The directory or address to build from."),
-        attribute("dockerfile", Text(), "The file that says how, in the context."),
+        attribute("context", Text(), "The directory or address to build from.", told=True),
+        attribute("dockerfile", Text(), "The file that says how, in the context.", told=True),
         attribute("dockerfile_inline", Text(), "Its text, instead of a file."),
         attribute("entitlements", strings, "Privileges for the build."),
         attribute("args", KeyValues(nulls=True, strict=True), "Build arguments."),

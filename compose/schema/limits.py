@@ -52,7 +52,7 @@ class Count(Integer):
 _request = (
     attribute("capabilities", unique_strings, "What the device must be able to do."),
     attribute("driver", Text(), "Its driver."),
-    attribute("count", Count(), "How many, or all."),
+    attribute("count", Count(), "How many, or all.", told=True),
     attribute("device_ids", unique_strings, "Which ones."),
     attribute("options", KeyValues(), "Options of the driver."),
 )

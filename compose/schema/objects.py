@@ -14,16 +14,22 @@ Short = Callable[[Value, "Origin | None", Reading], Value]
 
 
 class attribute:  # noqa: N801  (read as a word in the tables)
-    """One attribute of an object. ``keep`` shows it even when zero, ``blank`` is what JSON shows when it is not there at all."""
+    """One attribute of an object. ``keep`` shows it even when zero, ``blank`` is what JSON shows when it is not there at all.
 
-    __slots__ = ("blank", "doc", "keep", "key", "required", "type")
+    ``told``: that it is empty says something that its absence does not. The reference leaves it out all the same; YAML has it, so that it loads back.
+    """
 
-    def __init__(self, key: str, kind: Type, doc: str = "", *, required: bool = False, keep: bool = False, blank: Plain = "") -> None:
+    __slots__ = ("blank", "doc", "keep", "key", "required", "told", "type")
+
+    def __init__(
+        self, key: str, kind: Type, doc: str = "", *, required: bool = False, keep: bool = False, blank: Plain = "", told: bool = False
+    ) -> None:
         self.key = key
         self.type = kind
         self.doc = doc
         self.required = required
         self.keep = keep
+        self.told = told
         self.blank = blank
 
 
@@ -77,7 +83,7 @@ class Object(Type):
         self.void = nullable
         self.short = short
         self.short_schemas = short_schemas
-        self.hidden = hidden  # accepted, never shown
+        self.hidden = hidden  # accepted, not shown by the reference: YAML has them, so that it loads back
         self.finish = finish
         self.lenient = lenient  # what does not belong here is said, and left out
         self.capitals = capitals  # JSON shows the keys with a capital, as the reference does for some objects
@@ -152,8 +158,8 @@ class Object(Type):
         result: dict[str, Plain] = {}
         for known in self.shown(value, json):
             item = value.get(known.key)
-            if item is not None and (known.keep or not known.type.empty(item)):
-                if known.key not in self.hidden:
+            if (item is not None and (known.keep or not known.type.empty(item))) or (known.told and not json):
+                if not json or known.key not in self.hidden:
                     result[known.key.capitalize() if json and self.capitals else known.key] = known.type.show(item, json)
             elif json and known.blank != "":
                 result[known.key] = known.blank

@@ -55,11 +55,11 @@ port = Object(
     "ports",
     (
         attribute("name", Text(), "A readable name."),
-        attribute("mode", Text(), "host or ingress."),
+        attribute("mode", Text(), "host or ingress.", told=True),
         attribute("host_ip", Text(), "The address on the host to publish on."),
         attribute("target", PortNumber(), "The port in the container.", required=True),
         attribute("published", PortNumber(), "The port on the host: a number, or a range that a free one is taken from."),
-        attribute("protocol", Text(), "tcp, udp or sctp."),
+        attribute("protocol", Text(), "tcp, udp or sctp.", told=True),
         attribute("app_protocol", Text(), "What is spoken there: http, https …"),
     ),
     finish=_port,
@@ -208,7 +208,7 @@ file_use = Object(
     "configs and secrets",
     (
         attribute("source", Text(), "The name under the top-level key."),
-        attribute("target", Text(), "The place in the container."),
+        attribute("target", Text(), "The place in the container.", told=True),
         attribute("uid", Text(), "The owner."),
         attribute("gid", Text(), "The group."),
         attribute("mode", Mode(), "Permissions, in octal."),
@@ -232,7 +232,7 @@ env_file = Object(
 hook = Object(
     "hooks",
     (
-        attribute("command", Command(), "What is run.", required=True, keep=True, blank=None),
+        attribute("command", Command(), "What is run.", required=True, keep=True, blank=None, told=True),
         attribute("user", Text(), "As whom."),
         attribute("privileged", Flag(), "With all capabilities."),
         attribute("working_dir", Text(), "Where."),

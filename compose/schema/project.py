@@ -20,6 +20,16 @@ def _include(value: Value, origin: Origin | None, reading: Reading) -> Value:
     return result
 
 
+class Ipam(Object):
+    """``ipam``; one that says nothing is as good as none."""
+
+    __slots__ = ()
+
+    def empty(self, value: Value) -> bool:
+        """Whether none of its parts says anything."""
+        return not isinstance(value, Map) or not any(value.values())
+
+
 include = ListOf(
     Object(
         "include",
@@ -45,7 +55,7 @@ network = Object(
         attribute("driver_opts", TextMap(), "Options of the driver."),
         attribute(
             "ipam",
-            Object(
+            Ipam(
                 "ipam",
                 (
                     attribute("driver", Text(), "Who gives addresses."),
@@ -95,7 +105,7 @@ volume = Object(
 
 
 def _file_object(name: str, *, content: bool) -> Object:
-    middle: tuple[Field, ...] = (attribute("content", Text(), "Its text."),) if content else ()
+    middle: tuple[Field, ...] = (attribute("content", Text(), "Its text.", told=True),) if content else ()
     drivers: tuple[Field, ...] = (
         ()
         if content

@@ -172,6 +172,8 @@ class Size(Type):
         raise reading.wrong("a string such as 64m" if self.only_text else "a number of bytes or a string such as 64m", value, origin)
 
     def show(self, value: Value, json: bool) -> Plain:
+        if isinstance(value, int) and value < -1 and not json and not self.only_text:
+            return value  # the text of it would be refused
         return str(value)
 
     def schema(self) -> dict[str, Plain]:

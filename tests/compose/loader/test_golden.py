@@ -1,11 +1,13 @@
 """Cases whose answers Docker Compose 2.40.3 gave (``docker compose config`` in an empty environment), recorded as data beside this file.
 
 A line is a directory's files, the arguments and environment if any, and the canonical model, the YAML text, or the first line of the refusal.
+``unloadable`` is YAML that Docker Compose itself does not read back as what it was made of: ours differs there, and does.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ import pytest
 from compose import render
 from compose.errors import ComposeError
 from compose.loader import Loaded, LoadOptions, load_tree
+from compose.loader.project import project
+from compose.model import Project
 
 DATA = Path(__file__).parent / "data"
 FLAGS = {
@@ -23,19 +27,6 @@ FLAGS = {
     "-p": "project_name",
     "--project-directory": "project_directory",
 }
-
-# Empty names, texts and zeros, which the reference prints as if they were not there.
-WITHOUT_A_FORM = (
-    'network_mode: ""',
-    'content: ""',
-    'target: ""',
-    'context: ""',
-    "count: 0",
-    "command: }",
-    "config: []",
-    "mem_limit: -2",
-    "tmp: ''",
-)
 
 
 def options(args: str | None, env: str | None, directory: Path) -> LoadOptions:
@@ -90,6 +81,11 @@ def test_what_compose_says(group: str, tmp_path: Path) -> None:
     assert not wrong, f"{len(wrong)} differ, first: {wrong[0]}"
 
 
+def meaning(model: Project) -> Project:
+    """A model without what differs between two places: paths of files, variables, warnings."""
+    return replace(model, files=(), working_dir="", env_files=(), environment={}, warnings=(), raw={}, profiles=(), disabled_services={})
+
+
 def test_printed_yaml_loads_back_to_the_same(tmp_path: Path) -> None:
     tried = 0
     wrong = []
@@ -99,16 +95,15 @@ def test_printed_yaml_loads_back_to_the_same(tmp_path: Path) -> None:
             if "error" in case:
                 continue
             loaded = load_case(case, tmp_path.resolve())
+            model = project(loaded)
             text = render.as_yaml(render.document(loaded.tree, loaded.on))
-            if '"": ' in text or any(said in str(case["files"]) for said in WITHOUT_A_FORM):
-                continue
             again_path = tmp_path / "again" / "compose.yaml"
             again_path.parent.mkdir(exist_ok=True)
             again_path.write_text(text)
             again = load_tree(LoadOptions(files=(str(again_path),), profiles=("*",), environment={"HOME": "/root"}))
             second = render.as_yaml(render.document(again.tree, again.on))
             tried += 1
-            if second != text:
+            if second != text or meaning(project(again)) != meaning(model):
                 wrong.append((case["files"], text, second))
     assert tried > 500
     assert not wrong, f"{len(wrong)} differ: {wrong}"
