@@ -36,10 +36,11 @@ def document(tree: Map, services: Iterable[str], *, as_json: bool = False) -> di
 
 def _loadable(services: Plain) -> Plain:
     """Without optional dependencies on services that are not shown: a file that has them is refused."""
-    for service in services.values() if isinstance(services, dict) else ():
+    shown = services if isinstance(services, dict) else {}
+    for service in shown.values():
         depends = service.get("depends_on") if isinstance(service, dict) else None
         if isinstance(service, dict) and isinstance(depends, dict):
-            for name in [n for n, d in depends.items() if n not in services and isinstance(d, dict) and d.get("required") is False]:
+            for name in [n for n, d in depends.items() if n not in shown and isinstance(d, dict) and d.get("required") is False]:
                 del depends[name]
             if not depends:
                 del service["depends_on"]

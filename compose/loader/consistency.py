@@ -6,13 +6,42 @@ from collections.abc import Callable
 
 from compose.loader.normalize import maps, requests
 from compose.schema.base import Reading, nearest
+from compose.schema.ports import is_address
 from compose.schema.tree import Map, Seq, Value
 
 Check = Callable[[Map, str, Map, Reading], None]
 
 
-def resources(tree: Map, reading: Reading) -> None:
-    """Judge networks, volumes, configs and secrets by themselves."""
+def forms(tree: Map, reading: Reading) -> None:
+    """Judge volumes, configs, secrets and every service by themselves: what is wrong whether or not anything is on."""
+    _resources(tree, reading)
+    for name, service in _items(tree.get("services")):
+        reading.path = ["services", name]
+        _whole(service, reading)
+    reading.path = []
+
+
+def _whole(service: Map, reading: Reading) -> None:
+    """Mounts have targets, addresses are such, a device request counts or names."""
+    for key, entries in (("volumes", service.get("volumes")), ("ports", service.get("ports"))):
+        for index, (item, origin) in enumerate(entries.placed() if isinstance(entries, Seq) else ()):
+            if not isinstance(item, Map):
+                continue
+            address = item.get("host_ip")
+            if key == "volumes" and item.get("target") is None:
+                reading.problem("a mount needs a target", origin, at=(key, index))
+            elif key == "ports" and isinstance(address, str) and address and not reading.undecided(address) and not is_address(address):
+                reading.problem(f"invalid IP address: {address}", item.where("host_ip"), at=(key, index, "host_ip"))
+    develop = service.get("develop")
+    for rule in maps(develop.get("watch")) if isinstance(develop, Map) else ():
+        if not rule.get("path"):
+            reading.problem("a path must be given", rule.where("path"), at=("develop", "watch"))
+    for request in requests(service):
+        if "count" in request and "device_ids" in request:
+            reading.problem('"count" and "device_ids" attributes are exclusive', request.where("count"), at=("devices",))
+
+
+def _resources(tree: Map, reading: Reading) -> None:
     for key, resource in _items(tree.get("volumes")):
         for other in resource if resource.get("external") is True else ():
             if other not in ("name", "external") and other[:2] != "x-":
@@ -164,9 +193,6 @@ def _targets(service: Map, name: str, tree: Map, reading: Reading) -> None:
     for index, (mount, origin) in enumerate(volumes.placed() if isinstance(volumes, Seq) else ()):
         if isinstance(mount, Map):
             entries.append((f"volumes[{index}]", str(mount.get("target", "")), origin))
-            if not mount.get("target"):
-                reading.problem("a mount needs a target", origin, at=("volumes", index))
-                return
     for place, target, origin in entries:
         if target in taken and (place[0] == "t" or taken[target][0] == "t"):
             reading.problem(f"target {target} already mounted as services.{name}.{taken[target]}", origin, at=(place,))
@@ -178,12 +204,6 @@ def _watch(service: Map, name: str, tree: Map, reading: Reading) -> None:
     for rule in maps(develop.get("watch")) if isinstance(develop, Map) else ():
         if not rule.get("target") and rule.get("action") not in ("rebuild", "restart"):
             reading.problem("target is required for non-rebuild actions", rule.origin, at=("develop", "watch"))
-
-
-def _devices(service: Map, name: str, tree: Map, reading: Reading) -> None:
-    for request in requests(service):
-        if "count" in request and "device_ids" in request:
-            reading.problem('"count" and "device_ids" attributes are exclusive', request.where("count"), at=("devices",))
 
 
 def _donor(service: Map, name: str, tree: Map, reading: Reading) -> None:
@@ -200,7 +220,7 @@ def _donor(service: Map, name: str, tree: Map, reading: Reading) -> None:
             )
 
 
-CHECKS: tuple[Check, ...] = (_image, _build, _networks, _uses, _health, _scale, _targets, _watch, _devices, _donor)
+CHECKS: tuple[Check, ...] = (_image, _build, _networks, _uses, _health, _scale, _targets, _watch, _donor)
 
 
 def _depends(service: Map, every: Map, on: set[str], profiles_of: Callable[[Map], list[str]], reading: Reading) -> None:

@@ -45,6 +45,7 @@ def discover(options: LoadOptions) -> Place:
     place.directory = _directory(place, options, options.files)
     _read_env_files(place, options)
     files = options.files or _files_variable(place)
+    _refuse_remote(files)
     if files:
         place.files = [f if f == "-" else place.absolute(f) for f in files]
     else:
@@ -70,6 +71,14 @@ def _files_variable(place: Place) -> tuple[str, ...]:
         return ()
     separator = place.environment.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
     return tuple(part for part in value.split(separator) if part)
+
+
+def _refuse_remote(files: tuple[str, ...]) -> None:
+    from compose.loader.paths import fetching, is_remote
+
+    for file in files:
+        if is_remote(file):
+            raise LoadError(Problem(path="", message=f"remote files are not fetched: {file}", hint=fetching(file)))
 
 
 def _default_files(place: Place) -> list[str]:

@@ -18,7 +18,7 @@ from compose.loader.interpolate import Interpolation
 from compose.loader.merge import Merge, take_out
 from compose.loader.normalize import defaults
 from compose.loader.options import LoadOptions
-from compose.loader.paths import Paths, is_remote
+from compose.loader.paths import Paths, fetching, is_remote
 from compose.schema.base import Reading, Rejected, nearest
 from compose.schema.project import PROJECT, service
 from compose.schema.tree import Map, Origin, Seq, Value, copy
@@ -181,7 +181,7 @@ class Layers:
                     *(Problem(path=p.path, message=p.message, position=self.work.sources.locate(origin), hint=p.hint) for p in e.problems)
                 )
             raise e from None
-        defaults(tree)
+        defaults(tree, as_written=self.work.options.as_written)
         if self.work.options.resolve_paths:
             Paths(directory, self.work.home).project(tree)
         else:
@@ -212,7 +212,7 @@ class Layers:
     def absolute(self, path: str, origin: Origin | None = None) -> str:
         """A path of this project. Raises LoadError for an address."""
         if is_remote(path):
-            raise LoadError(self.problem("", f"remote files are not fetched: {path}", origin, "copy the file here and name its path"))
+            raise LoadError(self.problem("", f"remote files are not fetched: {path}", origin, fetching(path)))
         return Paths(self.directory, self.work.home).absolute(path)
 
     def problem(self, path: str, message: str, origin: Origin | None, hint: str | None = None) -> Problem:

@@ -11,14 +11,14 @@ from compose.schema.tree import Map, Origin, Seq, Value
 _NAMESPACES = ("network_mode", "ipc", "pid", "uts", "cgroup")
 
 
-def defaults(tree: Map) -> None:
+def defaults(tree: Map, *, as_written: bool = False) -> None:
     """What is understood when it is not written."""
+    every: Value = "all" if as_written else -1
     for service in maps(tree.get("services")):
         build = service.get("build")
         if isinstance(build, Map):
             _default(build, "context", ".")
-        if service.get("dns") == [""]:
-            service.drop("dns")
+        _servers(service)
         for port in maps(service.get("ports")):
             _default(port, "mode", "ingress")
             _default(port, "protocol", "tcp")
@@ -31,7 +31,15 @@ def defaults(tree: Map) -> None:
             _default(item, "required", True)
         for request in requests(service):
             if "count" not in request and "device_ids" not in request:
-                request.put("count", -1, request.origin)
+                request.put("count", every, request.origin)
+
+
+def _servers(service: Map) -> None:
+    """Leave empty texts out of ``dns``: an unset variable is no server."""
+    servers = service.get("dns")
+    if isinstance(servers, Seq) and "" in servers:
+        kept = [(server, origin) for server, origin in servers.placed() if server != ""]
+        servers[:], servers.at = [server for server, _ in kept], [origin for _, origin in kept]
 
 
 def requests(service: Map) -> list[Map]:
@@ -102,6 +110,8 @@ def _build(build: Map, environment: Mapping[str, str]) -> None:
                 args[key] = environment[key]
             else:
                 args.drop(key)
+    elif isinstance(args, Seq):  # as written
+        args[:] = [line if "=" in line else f"{line}={environment[line]}" for line in map(str, args) if "=" in line or line in environment]
 
 
 def _dependencies(service: Map) -> None:

@@ -87,6 +87,18 @@ def is_remote(path: str) -> bool:
     return "://" in path or path.startswith(("git@", "github.com/"))
 
 
+def fetching(address: str) -> str:
+    """How to get at what lies behind an address, as a hint."""
+    if address.startswith("oci://"):
+        return "save the file here and name its path"
+    repository, _, rest = address.partition("#")
+    below = rest.partition(":")[2].strip("/")
+    name = repository.rstrip("/").rpartition("/")[2].removesuffix(".git") or "repository"
+    branch = f" -b {ref}" if (ref := rest.partition(":")[0]) else ""
+    path = "/".join(part for part in (".", name, below, "compose.yaml") if part)
+    return f"fetch it once, such as: git clone{branch} {repository}, and name its file: {path}"
+
+
 def _maps(value: Value) -> list[Map]:
     items = value.values() if isinstance(value, Map) else value if isinstance(value, Seq) else ()
     return [item for item in items if isinstance(item, Map)]

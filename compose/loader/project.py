@@ -123,12 +123,13 @@ def _finish(loaded: Loaded, options: LoadOptions) -> None:
     tree, place, work = loaded.tree, loaded.place, loaded.work
     reading = work.reading()
     externals(tree, reading)
+    consistency.forms(tree, reading)
     for warning in reading.warnings:
         work.warn(warning)
     refuse(reading.problems)
     if options.normalize or not options.as_written:
         tree.put("name", loaded.name, tree.where("name"))
-    defaults(tree)
+    defaults(tree, as_written=options.as_written)
     if options.resolve_paths:
         Paths(place.directory, work.home).project(tree)
     if options.resolve_environment:
@@ -152,7 +153,6 @@ def _select(loaded: Loaded, services: Map, options: LoadOptions) -> None:
         drop_missing(services, on)
     reading = work.reading()
     if options.consistency:
-        consistency.resources(tree, reading)
         consistency.services(tree, on, profiles_of, reading)
         refuse(reading.problems)
     if options.services:

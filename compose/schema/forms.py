@@ -8,7 +8,7 @@ from compose.schema.base import Plain, Reading, Rejected, Type, one_of
 from compose.schema.collections import ListOf, MapOf, refuse_twins, show_any
 from compose.schema.objects import Object, attribute
 from compose.schema.scalars import Flag, Text, is_scalar, text_of
-from compose.schema.tree import Map, Origin, Seq, Value
+from compose.schema.tree import Map, Origin, Seq, Value, copy
 
 _STRINGS: dict[str, Plain] = {"type": "array", "items": {"type": "string"}}
 
@@ -97,7 +97,8 @@ class Ports(Type):
                 pass
             finally:
                 reading.path.pop()
-        return result
+        undecided = reading.as_written and any(map(reading.undecided, value))
+        return copy(value) if undecided else result
 
     def _short(self, item: Value, where: Origin | None, reading: Reading, result: Seq) -> None:
         if isinstance(item, float) or not is_scalar(item) or isinstance(item, bool):
@@ -240,6 +241,7 @@ class NamesOr(Type):
 class Gpus(Type):
     """``gpus``: ``all``, or a list of device requests."""
 
+    needed = True
     __slots__ = ("requests",)
 
     def __init__(self, requests: ListOf) -> None:
@@ -248,7 +250,7 @@ class Gpus(Type):
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         if value == "all":
             result, request = Seq(origin), Map(origin)
-            request.put("count", -1, origin)
+            request.put("count", "all" if reading.as_written else -1, origin)
             result.add(request, origin)
             return result
         if type(value) is not Seq:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from compose.schema.base import Plain, Reading
 from compose.schema.collections import KeyValues, ListOf, MapOf, TextMap
 from compose.schema.objects import Object, attribute
@@ -23,7 +25,7 @@ class Ulimit(Object):
         """The number, or the two; zeros have no JSON form."""
         if not isinstance(value, Map):
             return value or ({} if json else {"soft": 0, "hard": 0})  # type: ignore[return-value]
-        return {k: v for k, v in value.items() if v and k[:2] != "x-"} if json else Object.show(self, value, json)  # type: ignore[misc]
+        return {k: v for k in ("soft", "hard") if (v := value.get(k))} if json else Object.show(self, value, json)  # type: ignore[misc]
 
 
 ulimits = MapOf(
@@ -66,15 +68,29 @@ def _capable(request: Map, reading: Reading) -> None:
 gpu_request = Object("gpus", _request, lenient=True)
 device_request = Object("devices", _request, finish=_capable)
 
+
+def _of_device(figure: str) -> Callable[[Map, Reading], None]:
+    """What limits of a device always have."""
+
+    def finish(entry: Map, reading: Reading) -> None:
+        if not reading.as_written:
+            for key, value in (("path", ""), (figure, 0)):
+                if entry.get(key) is None:
+                    entry.put(key, value, entry.origin)
+
+    return finish
+
+
 _bps = ListOf(
     Object(
         "blkio_config",
         (
-            attribute("path", Text(), "The device."),
-            attribute("rate", Size(), "Bytes or operations a second."),
+            attribute("path", Text(), "The device.", keep=True),
+            attribute("rate", Size(), "Bytes or operations a second.", keep=True),
         ),
         extensions=False,
         capitals=True,
+        finish=_of_device("rate"),
     )
 )
 
@@ -88,11 +104,12 @@ blkio_config = Object(
                 Object(
                     "blkio_config",
                     (
-                        attribute("path", Text(), "The device."),
-                        attribute("weight", Integer(), "Its weight."),
+                        attribute("path", Text(), "The device.", keep=True),
+                        attribute("weight", Integer(), "Its weight.", keep=True),
                     ),
                     extensions=False,
                     capitals=True,
+                    finish=_of_device("weight"),
                 )
             ),
             "Weights of single devices.",

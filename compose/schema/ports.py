@@ -58,12 +58,13 @@ def _sections(body: str) -> tuple[str, str, str]:
         address = address[1:-1]
     elif ":" in address:
         raise ValueError(f"invalid IP address: {address} (write [{address}]:{host}:{container})")
-    if address and not _is_address(address):
+    if address and not is_address(address):
         raise ValueError(f"invalid IP address: {address}")
     return address, host, container
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Whether ``text`` is an IPv4 or IPv6 address."""
     import ipaddress
 
     try:
