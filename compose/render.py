@@ -75,13 +75,6 @@ def as_json(shown: dict[str, Plain], *, escape: bool = True) -> str:
     return text.replace("$", "$$") if escape else text
 
 
-def as_written(tree: Map) -> dict[str, Plain]:
+def as_written(tree: Map, *, as_json: bool = False) -> dict[str, Plain]:
     """The whole of a tree that was not interpreted, every mapping sorted."""
-    shown = _sorted(tree)
-    return shown if isinstance(shown, dict) else {}
-
-
-def _sorted(value: object) -> Plain:
-    if isinstance(value, dict):
-        return {key: _sorted(value[key]) for key in sorted(value)}
-    return [_sorted(item) for item in value] if isinstance(value, list) else value  # type: ignore[return-value]
+    return {key: plain(tree[key], as_json) for key in ordered(tree, as_json)}

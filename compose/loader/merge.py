@@ -83,8 +83,8 @@ def _rules() -> Rule:
         table[f"services.*.{name}"] = Rule(nulls=True, pairs=True, unique=_key)
     for name in ("labels", "sysctls", "build.labels", "deploy.labels"):
         table[f"services.*.{name}"] = Rule(pairs=True, unique=_key)
-    for name in ("networks", "volumes"):
-        table[f"{name}.*.labels"] = Rule(pairs=True, unique=_key)
+    table["networks.*.labels"] = Rule(pairs=True, unique=_key)
+    table["volumes.*.labels"] = Rule(pairs=True)
     for name in ("extra_hosts", "build.extra_hosts"):
         table[f"services.*.{name}"] = Rule(pairs=True, unique=_text)
     for name in ("dns", "dns_opt", "dns_search", "cap_add", "cap_drop", "tmpfs", "links", "profiles", "label_file", "expose"):

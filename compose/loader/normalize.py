@@ -141,8 +141,7 @@ def _depend(depends: Map, name: str, origin: Origin | None, *, restart: bool) ->
         return
     dependency = Map(origin)
     dependency.put("condition", "service_started", origin)
-    if restart:
-        dependency.put("restart", True, origin)
+    dependency.put("restart", restart, origin)
     dependency.put("required", True, origin)
     depends.put(name, dependency, origin)
 

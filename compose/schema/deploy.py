@@ -177,7 +177,7 @@ build = Object(
         attribute("dockerfile_inline", Text(), "Its text, instead of a file."),
         attribute("entitlements", strings, "Privileges for the build."),
         attribute("args", KeyValues(nulls=True, strict=True), "Build arguments."),
-        attribute("provenance", FlagText(), "Attest where it comes from."),
+        attribute("provenance", FlagText(needed=True), "Attest where it comes from."),
         attribute("sbom", FlagText(), "Attest what is in it."),
         attribute("ssh", Ssh(nulls=True, needed=True), "SSH agents and keys for the build."),
         attribute("labels", KeyValues(), "Labels of the image."),

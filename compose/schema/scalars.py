@@ -234,7 +234,10 @@ class Mode(Type):
 class FlagText(Type):
     """A boolean or a string, kept as a string (``provenance``, ``sbom``)."""
 
-    __slots__ = ()
+    __slots__ = ("needed",)
+
+    def __init__(self, needed: bool = False) -> None:
+        self.needed = needed
 
     def read(self, value: Value, origin: Origin | None, reading: Reading) -> Value:
         if isinstance(value, bool):
