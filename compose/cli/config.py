@@ -129,7 +129,11 @@ def _load_options(options: GlobalOptions, services: tuple[str, ...], said: dict[
 def _document(loaded: Loaded, form: str, *, interpolate: bool) -> str:
     from compose import render
 
-    shown = render.document(loaded.tree, loaded.on, as_json=form == "json") if interpolate else render.as_written(loaded.tree, as_json=form == "json")
+    shown = (
+        render.document(loaded.tree, loaded.on, as_json=form == "json")
+        if interpolate
+        else render.as_written(loaded.tree, as_json=form == "json")
+    )
     return render.as_json(shown, escape=interpolate) if form == "json" else render.as_yaml(shown, escape=interpolate)
 
 

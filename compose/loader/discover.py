@@ -123,20 +123,16 @@ def _read_env_files(place: Place, options: LoadOptions) -> None:
 
 
 def read_env_files(paths: list[str], environment: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """Variables by file; a reference finds ``environment`` first, then the files before. Raises LoadError."""
+    """Variables by file; a reference finds ``environment`` first, then the lines above it, then the files before. Raises LoadError."""
     result: dict[str, dict[str, str]] = {}
     before: dict[str, str] = {}
-
-    def lookup(name: str) -> str | None:
-        return environment[name] if name in environment else before.get(name)
-
     for path in paths:
         try:
             if os.path.isdir(path):
                 raise LoadError(Problem(path="", message=f"{path} is a directory, not an env file"))
             with open(path, encoding="utf-8", errors="surrogateescape") as file:
                 text = file.read()
-            result[path] = parse(text, lookup)
+            result[path] = parse(text, environment.get, None, before)
         except DotenvError as e:
             lines = text.splitlines()
             position = Position(path, e.line, 1, lines[e.line - 1] if e.line <= len(lines) else "")

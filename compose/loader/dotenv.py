@@ -7,7 +7,7 @@ quotes are literal; double quotes know escapes; both quotes may span lines. Unqu
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from compose.loader.template import InvalidTemplate, Lookup, MissingVariable, substitute
 
@@ -25,12 +25,12 @@ class DotenvError(Exception):
         self.message = message
 
 
-def parse(text: str, lookup: Lookup, unset: Callable[[str], None] | None = None) -> dict[str, str]:
-    """Variables of a file. ``lookup`` is asked before the lines above. Raises DotenvError."""
-    return _Parser(text.removeprefix("\ufeff").replace("\r\n", "\n"), lookup, unset).run()
+def parse(text: str, lookup: Lookup, unset: Callable[[str], None] | None = None, before: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Variables of a file. A reference finds ``lookup`` first, then the lines above, then the files ``before``. Raises DotenvError."""
+    return _Parser(text.removeprefix("\ufeff").replace("\r\n", "\n"), lookup, unset, before or {}).run()
 
 
-def parse_raw(text: str, lookup: Lookup) -> dict[str, str]:
+def parse_raw(text: str, lookup: Lookup, before: Mapping[str, str] | None = None) -> dict[str, str]:
     """Variables of a file in ``format: raw``: everything after ``=`` as it stands. Raises DotenvError."""
     result: dict[str, str] = {}
     for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
@@ -44,14 +44,17 @@ def parse_raw(text: str, lookup: Lookup) -> dict[str, str]:
             result[key] = value
         elif (inherited := lookup(key)) is not None:
             result[key] = inherited
+        elif before and key in before:
+            result[key] = before[key]
     return result
 
 
 class _Parser:
-    def __init__(self, text: str, lookup: Lookup, unset: Callable[[str], None] | None) -> None:
+    def __init__(self, text: str, lookup: Lookup, unset: Callable[[str], None] | None, before: Mapping[str, str]) -> None:
         self.text = text
         self.lookup = lookup
         self.unset = unset
+        self.before = before
         self.position = 0
         self.result: dict[str, str] = {}
 
@@ -65,6 +68,8 @@ class _Parser:
             key, separator = self.key()
             if not separator:
                 inherited = self.lookup(key)
+                if inherited is None:
+                    inherited = self.before.get(key)
                 if inherited is not None:
                     self.result[key] = inherited
                 continue
@@ -147,7 +152,9 @@ class _Parser:
 
     def find(self, name: str) -> str | None:
         value = self.lookup(name)
-        return self.result.get(name) if value is None else value
+        if value is None:
+            value = self.result.get(name)
+        return self.before.get(name) if value is None else value
 
 
 def _comment(raw: str) -> int:

@@ -46,20 +46,20 @@ def _env_file(
     path = str(item.get("path"))
     kind = item.get("format") or ""
 
+    before = {key: value for key, (value, _) in found.items()}
+
     def lookup(name: str) -> str | None:
         if name in project:
             return project[name]
         value = environment.get(name)
-        if isinstance(value, str):
-            return value
-        return found[name][0] if name in found else None
+        return value if isinstance(value, str) else None
 
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             text = file.read()
         if kind not in ("", "raw"):
             return f"unsupported env_file format {kind!r} (only raw, or none)"
-        values = parse_raw(text, lookup) if kind == "raw" else parse(text, lookup)
+        values = parse_raw(text, lookup, before) if kind == "raw" else parse(text, lookup, None, before)
     except FileNotFoundError:
         return None if item.get("required") is False else f"env file {path} not found"
     except OSError as e:

@@ -87,7 +87,7 @@ def _rules() -> Rule:
     table["volumes.*.labels"] = Rule(pairs=True)
     for name in ("extra_hosts", "build.extra_hosts"):
         table[f"services.*.{name}"] = Rule(pairs=True, unique=_text)
-    for name in ("dns", "dns_opt", "dns_search", "cap_add", "cap_drop", "tmpfs", "links", "profiles", "label_file", "expose"):
+    for name in ("dns", "dns_opt", "dns_search", "cap_add", "cap_drop", "tmpfs", "links", "profiles", "expose"):
         table[f"services.*.{name}"] = Rule(unique=_text)
     for host in ("services.*.extra_hosts.*", "services.*.build.extra_hosts.*"):
         table[host] = Rule(unique=_text)

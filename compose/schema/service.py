@@ -151,7 +151,7 @@ service = Object(
         attribute("ipc", Text(), "The IPC namespace: host, private, shareable, none, service:NAME or container:NAME."),
         attribute("isolation", Text(), "Windows only."),
         attribute("labels", KeyValues(), "Labels of the container."),
-        attribute("label_file", string_list, "Files with labels."),
+        attribute("label_file", ListOf(Text(), single=True, needed=True), "Files with labels."),
         attribute("links", unique_strings, "Services under another name, as service:alias."),
         attribute("logging", logging, "Where output goes.", keep=True),
         attribute("mem_limit", Size(), "Memory at most."),

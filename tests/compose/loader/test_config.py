@@ -173,3 +173,68 @@ def test_the_python_interface(project: Path) -> None:
     assert loaded.networks["front"].name == "demo_front"
     with pytest.raises(AttributeError):
         web.image = "other"  # type: ignore[misc]
+
+
+WRITTEN = """\
+name: demo-$X
+services:
+  a:
+    image: x:${TAG:-1}
+    command: echo ${A} b
+    environment: [A=1, 'B=${B}']
+    labels: {l: 1}
+    mem_limit: ${M:-1g}
+    ports: ['${P}:80']
+    volumes: ['${D:-./d}:/d:ro']
+    depends_on: [b]
+    gpus: all
+  b: {image: y, profiles: [p], env_file: none.env}
+"""
+
+
+def test_what_is_not_interpolated_stays_as_written(project: Path) -> None:
+    (project / "compose.yaml").write_text(WRITTEN)
+    (project / "o.yaml").write_text("services: {a: {environment: {A: 2, C: x}}}\n")
+    done = run(project, "-f", "compose.yaml", "-f", "o.yaml", "config", "--no-interpolate", "--no-normalize", "--format", "json")
+    shown = json.loads(done.stdout)
+    assert shown["name"] == "demo-$X"
+    assert shown["services"]["a"] == {
+        "image": "x:${TAG:-1}",
+        "command": "echo ${A} b",
+        "environment": ["A=2", "B=${B}", "C=x"],
+        "labels": {"l": 1},
+        "mem_limit": "${M:-1g}",
+        "ports": ["${P}:80"],
+        "volumes": [{"type": "volume", "source": "${D:-./d}", "target": "/d", "read_only": True, "volume": {}}],
+        "depends_on": {"b": {"condition": "service_started", "required": True}},
+        "gpus": [{"count": "all"}],
+    }
+    assert run(project, "config", "--no-interpolate", "--services").stdout.split() == ["b", "a"]
+
+
+def test_lists_need_no_env_files_and_follow_dependencies(project: Path) -> None:
+    (project / "compose.yaml").write_text(
+        "services:\n  a: {image: x, depends_on: [z]}\n  z: {image: x, env_file: none.env}\n  m: {image: y}\n"
+    )
+    assert run(project, "config", "--services").stdout.split() == ["z", "a", "m"]
+    assert run(project, "config", "--images").stdout.split() == ["x", "x", "y"]
+    assert run(project, "config", "-q").returncode == 1
+
+
+def test_remote_files_are_refused_with_the_way_to_get_them(project: Path) -> None:
+    (project / "compose.yaml").write_text("include:\n  - https://example.com/x/y.git#main:sub\nservices: {}\n")
+    done = run(project, "config")
+    assert (done.returncode, "compose.yaml:2:5" in done.stderr) == (1, True)
+    assert "git clone -b main https://example.com/x/y.git" in done.stderr
+    assert "./y/sub/compose.yaml" in done.stderr
+    assert "not fetched" in run(project, "-f", "oci://example.com/a:b", "config").stderr
+
+
+def test_a_reference_in_a_later_env_file_finds_its_own_lines_first(project: Path) -> None:
+    (project / "compose.yaml").write_text('services: {a: {image: x, env_file: [a.env, b.env], environment: {P: "$F$H"}}}\n')
+    (project / "a.env").write_text("E=1\nG=7\n")
+    (project / "b.env").write_text("E=9\nF=$E\nH=$G\n")
+    for flags in ([], ["--env-file", "a.env", "--env-file", "b.env"]):
+        shown = json.loads(run(project, *flags, "config", "--format", "json").stdout)["services"]["a"]["environment"]
+        assert (shown["F"], shown["H"]) == ("9", "7")
+    assert shown["P"] == "97"

@@ -89,7 +89,7 @@ def meaning(model: Project) -> Project:
 def test_printed_yaml_loads_back_to_the_same(tmp_path: Path) -> None:
     tried = 0
     wrong = []
-    for group in ("rules", "top", "merge", "forms"):
+    for group in ("rules", "top", "merge", "forms", "shapes"):
         for line in (DATA / f"{group}.jsonl").read_text().rstrip("\n").split("\n"):
             case = json.loads(line)
             if "error" in case:
