@@ -58,8 +58,10 @@ def become(process: Process, root: Root) -> NoReturn:
     identity = identify(process.user, process.group_add, _text(root, "/etc/passwd"), _text(root, "/etc/group"))
     environment = _environment(process, identity)
     _confine(process.confinement, process.filter)
+    entered = _entered(process.cwd, root)
     _take_identity(identity, process.confinement)
-    _change_directory(process.cwd, root)
+    if not entered:
+        _change_directory(process.cwd, root)
     path = _find(process.program or process.argv[0], environment)
     if process.program not in ("", process.argv[0]):
         path = process.argv[0]
@@ -151,6 +153,15 @@ def _own_streams(uid: int) -> None:
         if stat.S_ISFIFO(kind.st_mode) or (stat.S_ISCHR(kind.st_mode) and os.isatty(descriptor)):
             with contextlib.suppress(OSError):
                 os.fchown(descriptor, uid, -1)
+
+
+def _entered(cwd: str, root: Root) -> bool:
+    """Whether the container's root may enter: its user may work in a directory that lies below closed ones, as with Docker (runc)."""
+    try:
+        _change_directory(cwd, root)
+    except LaunchError:
+        return False
+    return True
 
 
 def _change_directory(cwd: str, root: Root) -> None:

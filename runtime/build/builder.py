@@ -33,20 +33,16 @@ class Builder:
             if known is not None:
                 return known, True
             layer = await self._layer(make)
-            record = CacheRecord(
-                diff_id=layer.diff_id if layer else "", created=now(), description=description, size=layer.size if layer else 0
-            )
+            record = CacheRecord(diff_id=layer.diff_id, created=now(), description=description, size=layer.size)
             await to_thread.run_sync(self.cache.add, key, record)
             self._made[key] = record
             return record, False
 
-    async def _layer(self, make: Make) -> Layer | None:
+    async def _layer(self, make: Make) -> Layer:
         with self.store.content.staging() as staging:
             upper = f"{staging}/upper"
             os.mkdir(upper, 0o755)
             await make(staging, upper)
-            if not os.listdir(upper):
-                return None
             return await to_thread.run_sync(lambda: self.store.content.add_directory(upper, move=True))
 
     def directories(self, layers: tuple[str, ...]) -> tuple[str, ...]:

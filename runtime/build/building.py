@@ -28,6 +28,7 @@ async def build(store: ImageStore, request: BuildRequest, progress: Progress, bu
     """Build an image and give it its names. ``builder`` is shared by the builds of one command. Raises BuildError and its like."""
     for wanted in request.platforms:
         platform.refuse_foreign(wanted)
+    _refuse_network(request.network)
     notes = Notes()
     journal = Journal(notes.watching(progress))
     with store.lease():
@@ -44,6 +45,15 @@ async def build(store: ImageStore, request: BuildRequest, progress: Progress, bu
         await _send_caches(request, store, solver.records, journal)
     await to_thread.run_sync(remember, store, request, notes.memo(request, image.id))
     return image
+
+
+def _refuse_network(name: str) -> None:
+    """``build.network`` is a mode, for the build's containers are none of the project's. Raises BuildError for the name of a network."""
+    if name not in ("", "default", "host", "none") and not name.startswith("/"):
+        raise BuildError(
+            f'network mode "{name}" is not supported by builds',
+            hint="build.network is default, host or none; the networks of a project are there when its containers run",
+        )
 
 
 async def _load(request: BuildRequest, builder: Builder, journal: Journal) -> contexts.Context:

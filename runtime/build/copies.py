@@ -68,8 +68,6 @@ def target_of(state: StageState, text: str) -> str:
 def plan(state: StageState, copy: Copy, expand: Callable[[str], str], offers: Sequence[Offer], image: View) -> CopyPlan:
     """Look everything up. Raises BuildError, ValueError, FileNotFoundError."""
     target = target_of(state, expand(copy.target))
-    if len(offers) + len(copy.heredocs) > 1 and not target.endswith("/"):
-        raise ValueError("with more than one source the target must be a directory and end with a /")
     owner = parse_owner(expand(copy.chown), image) if copy.chown else None
     mode_text = expand(copy.chmod)
     patterns = tuple(expand(pattern) for pattern in copy.exclude)
@@ -88,7 +86,7 @@ def plan(state: StageState, copy: Copy, expand: Callable[[str], str], offers: Se
     }
     return CopyPlan(
         target=target, files=files, names=names, texts=texts, owner=owner, mode=parse_mode(mode_text) if mode_text else None, exclude=patterns,
-        excluded=excluded, link=copy.link and _free_of_base(image, target), parts=parts,
+        excluded=excluded, link=copy.link and _free_of_base(image, target, plain=not (owner or mode_text)), parts=parts,
     )  # fmt: skip
 
 
@@ -137,15 +135,25 @@ def _unpacks(copy: Copy, offer: Offer, selected: Selected) -> bool:
     return is_archive(selected.node.path)
 
 
-def _free_of_base(image: View, target: str) -> bool:
-    """Whether a layer made without the base is the same: the target goes through no link and through plain directories of root's only."""
+def _free_of_base(image: View, target: str, *, plain: bool) -> bool:
+    """Whether a layer made without the base is the same: the target goes through no link and through plain directories of root's only.
+
+    Where a mode or owner is asked for (not ``plain``), directories that are there already would get it, too.
+    """
     name = ""
     for part in target.strip("/").split("/"):
         name = f"{name}/{part}" if name else part
         node = image.locate(name, follow=False).node
         if node is None:
             return True
-        if not node.is_directory or node.stat.st_mode & 0o7777 != 0o755 or node.stat.st_uid or node.stat.st_gid or attributes(node.path):
+        if (
+            not plain
+            or not node.is_directory
+            or node.stat.st_mode & 0o7777 != 0o755
+            or node.stat.st_uid
+            or node.stat.st_gid
+            or attributes(node.path)
+        ):
             return False
     return True
 

@@ -85,7 +85,9 @@ class Copier:
     def _file(self, node: Node, target: str) -> None:
         bits = stat.S_IMODE(node.stat.st_mode)
         mode = self.options.mode.change(bits, False) if self.options.mode else bits
-        after = self.writer.file(target, node.path, node.stat, mode, self.options.owner or self.view.owner_of(node))
+        after = self.writer.file(
+            target, node.path, node.stat, mode, self.options.owner or self.view.owner_of(node), attributed=self.view.attributed
+        )
         if self.options.contents is not None and self.options.contents.differs(node.path, after):
             raise BuildError(f"{node.name} changed while it was being copied", hint="build again when nothing writes to the context")
 
@@ -127,13 +129,11 @@ class Copier:
     def metadata(self, node: Node, target: str) -> None:
         """Owner, mode, extended attributes and times, as the source has them or the options say."""
         path, found = self.writer.host(target), node.stat
-        owner = self.options.owner or self.view.owner_of(node)
-        if owner != (0, 0) or node.is_directory:  # files were made by root
-            os.chown(path, *owner, follow_symlinks=False)
+        os.chown(path, *(self.options.owner or self.view.owner_of(node)), follow_symlinks=False)
         if not node.is_link:
             bits = stat.S_IMODE(found.st_mode)
             os.chmod(path, self.options.mode.change(bits, node.is_directory) if self.options.mode else bits)
-        for key, value in attributes(node.path):
+        for key, value in attributes(node.path) if self.view.attributed else ():
             os.setxattr(path, key, value, follow_symlinks=False)
         os.utime(path, ns=whole_seconds(found), follow_symlinks=False)
 

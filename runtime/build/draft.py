@@ -81,7 +81,7 @@ class Draft:
     def document(self, diff_ids: Sequence[str]) -> bytes:
         """The configuration's JSON for an image of these layers."""
         top = {key: self.top[key] for key in _TOP if self.top.get(key)}
-        run = {key: self.run[key] for key in _KEYS if key in self.run and self.run[key] not in ("", None)}
+        run = {key: self.run[key] for key in _KEYS if key in self.run and self.run[key] not in ("", None, [])}
         whole = {
             **top,
             "config": run,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from runtime.build.contents import Contents
 from runtime.build.view import Node, View
 
-_UNHASHED = ("trusted.overlay.", "security.selinux", "user.overlay.", "system.")
+_CAPABILITY = "security.capability"
 
 Hidden = Callable[[str], bool]
 
@@ -36,36 +36,18 @@ def fingerprint(view: View, node: Node, contents: Contents, *, excluded: Hidden 
     return digest.hexdigest()
 
 
-def attributes(path: str) -> list[tuple[str, bytes]]:
-    """The extended attributes that travel with a file (capabilities, ACLs, ``user.*``), sorted."""
+def attributes(path: str | int) -> list[tuple[str, bytes]]:
+    """The extended attributes that travel with a file (a path or descriptor): its capabilities. Layers keep no others, as Docker's keep none."""
     try:
-        names = os.listxattr(path, follow_symlinks=False)
+        return [(_CAPABILITY, os.getxattr(path, _CAPABILITY, follow_symlinks=not isinstance(path, str)))]
     except OSError:
         return []
-    return [
-        (n, os.getxattr(path, n, follow_symlinks=False))
-        for n in sorted(names)
-        if not n.startswith(_UNHASHED) or n.startswith("system.posix_acl")
-    ]
-
-
-def attributes_of(descriptor: int) -> list[tuple[str, bytes]]:
-    """``attributes`` of an open file."""
-    try:
-        names = os.listxattr(descriptor)
-    except OSError:
-        return []
-    return [(n, os.getxattr(descriptor, n)) for n in sorted(names) if _travels(n)]
-
-
-def _travels(name: str) -> bool:
-    return not name.startswith(_UNHASHED) or name.startswith("system.posix_acl")
 
 
 def _line(view: View, node: Node, name: str, contents: Contents, links: dict[tuple[int, int], str]) -> str:
     found = node.stat
     uid, gid = view.owner_of(node)
-    xattrs = "".join(f"\0{key}={value.hex()}" for key, value in attributes(node.path))
+    xattrs = "".join(f"\0{key}={value.hex()}" for key, value in (attributes(node.path) if view.attributed else ()))
     return f"{name}\0{found.st_mode:o}\0{uid}:{gid}\0{_body(node, name, contents, links)}{xattrs}\n"
 
 

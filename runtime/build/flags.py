@@ -110,8 +110,6 @@ def mount(text: str, expand: Callable[[str], str] = str) -> RunMount:
 
 
 def _check_mount(found: RunMount, text: str) -> None:
-    if not found.target and found.kind in ("bind", "cache", "tmpfs"):
-        raise ValueError(f"mount {text!r} has no target")
     if found.kind == "tmpfs" and found.origin:
         raise ValueError(f"mount {text!r}: a tmpfs has no from")
     if found.kind == "secret" and not (found.id or found.source or found.target):

@@ -10,14 +10,12 @@ from runtime.errors import BuildError
 
 
 def target_stage(dockerfile: Dockerfile, target: str) -> Stage:
-    """The stage to build: by name or number, the last one for "". Raises BuildError with the nearest name."""
+    """The stage to build: by name, the last one for "". Raises BuildError with the nearest name."""
     if not target:
         return dockerfile.stages[-1]
     for stage in reversed(dockerfile.stages):
         if stage.name == target.lower():
             return stage
-    if target.isdigit() and int(target) < len(dockerfile.stages):
-        return dockerfile.stages[int(target)]
     names = [stage.name for stage in dockerfile.stages if stage.name]
     near = difflib.get_close_matches(target.lower(), names, 1)
     hint = f"did you mean {near[0]}?" if near else f"stages are: {', '.join(names) or 'none has a name'}"

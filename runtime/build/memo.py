@@ -22,7 +22,7 @@ from runtime.record import dataclass
 from runtime.state import ImageState
 from runtime.store import read_file, write_atomic
 
-_VERSION = "1"
+_VERSION = "2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -98,12 +98,12 @@ def apply(state: StageState, instruction: Instruction, scope: Scope) -> StageSta
         case Command():
             return _command(state, instruction)
         case Healthcheck():
-            return _changed(state, state.draft.with_(Healthcheck=_health(instruction)), f"HEALTHCHECK {list(instruction.test)}")
+            return _changed(state, state.draft.with_(Healthcheck=_health(instruction)), _health_shown(instruction))
         case Shell():
             return _changed(state, state.draft.with_(Shell=list(instruction.arguments)), f"SHELL [{' '.join(instruction.arguments)}]")
         case OnBuild():
             triggers = [*state.draft.texts("OnBuild"), instruction.trigger]
-            return _changed(state, state.draft.with_(OnBuild=triggers), f"ONBUILD {instruction.trigger}")
+            return replace(state, draft=state.draft.with_(OnBuild=triggers))
         case Maintainer():
             draft = replace(state.draft, top={**state.draft.top, "author": instruction.name})
             return _changed(state, draft, f"MAINTAINER {instruction.name}")
@@ -114,9 +114,10 @@ def apply(state: StageState, instruction: Instruction, scope: Scope) -> StageSta
 
 
 def working_dir(state: StageState, path: str) -> str:
-    """WORKDIR's new value: absolute and clean (but for a trailing slash, which Docker keeps), relative paths below the old one."""
-    clean = "/" + posixpath.normpath(posixpath.join(state.draft.working_dir, path)).lstrip("/")
-    return path if path == f"{clean}/" else clean
+    """WORKDIR's new value: an absolute path as it is written, a relative one below the old value and cleaned, as Docker has it."""
+    if path.startswith("/"):
+        return path
+    return "/" + posixpath.normpath(posixpath.join(state.draft.working_dir, path)).lstrip("/")
 
 
 def argv(state: StageState, arguments: tuple[str, ...], *, shell: bool) -> list[str]:
@@ -156,7 +157,8 @@ def _arg(state: StageState, argument: Arg, scope: Scope) -> StageState:
         if value is not None:
             variables[name] = arguments[name] = value
     after = _changed(state, state.draft, f"ARG {' '.join(shown)}")
-    return replace(after, variables=variables, arguments=arguments)
+    declared = tuple(dict.fromkeys((*state.declared, *(name for name, _ in argument.values))))
+    return replace(after, variables=variables, arguments=arguments, declared=declared)
 
 
 def _label(state: StageState, values: Mapping[str, str]) -> StageState:
@@ -165,7 +167,7 @@ def _label(state: StageState, values: Mapping[str, str]) -> StageState:
 
 
 def _expose(state: StageState, words: Callable[[str], list[str]], instruction: Expose) -> StageState:
-    ports = sorted(p for word in instruction.ports for text in words(word) for p in exposed(text))
+    ports = [p for word in sorted(instruction.ports) for text in words(word) for p in exposed(text)]
     draft = state.draft.with_(ExposedPorts=dict(sorted({**state.draft.mapping("ExposedPorts"), **{p: {} for p in ports}}.items())))
     return _changed(state, draft, f"EXPOSE [{' '.join(ports)}]")
 
@@ -190,7 +192,7 @@ def _volumes(state: StageState, paths: list[str]) -> StageState:
 
 def _command(state: StageState, command: Command) -> StageState:
     words = argv(state, command.arguments, shell=command.shell)
-    shown = " ".join(f'"{word}"' for word in words)
+    shown = " ".join(map(quoted, words))
     if command.entrypoint:
         draft = state.draft.with_(Entrypoint=words)
         draft = draft if state.command_set else draft.with_(Cmd=None)
@@ -208,3 +210,25 @@ def _health(check: Healthcheck) -> dict[str, object]:
         "Retries": check.retries,
     }
     return {"Test": list(check.test), **{k: v for k, v in numbers.items() if v}}
+
+
+def _health_shown(check: Healthcheck) -> str:
+    """How BuildKit writes it into the history: Go's %q of the whole structure."""
+    times = " ".join(f'"{period(t)}"' for t in (check.interval, check.timeout, check.start_period, check.start_interval))
+    return f"HEALTHCHECK &{{[{' '.join(map(quoted, check.test))}] {times} '\\x{check.retries:02x}'}}"
+
+
+def period(nanoseconds: int) -> str:
+    """A length of time as Go prints it: 1m30s, 500ms, 0s."""
+    if nanoseconds < 1_000_000_000:
+        return f"{nanoseconds / 1e6:g}ms" if nanoseconds else "0s"
+    minutes, rest = divmod(nanoseconds, 60_000_000_000)
+    hours, minutes = divmod(minutes, 60)
+    return f"{f'{hours}h' if hours else ''}{f'{minutes}m' if hours or minutes else ''}{rest / 1e9:g}s"
+
+
+def quoted(word: str) -> str:
+    """A word in quotes, as Go prints it."""
+    import json
+
+    return json.dumps(word, ensure_ascii=False)

@@ -52,7 +52,7 @@ def _step(old: int, who: str, operator: str, letters: str, directory: bool) -> i
         bits |= _permissions(old, letters, directory) << shift
         if "s" in letters and name in "ug":
             bits |= 0o4000 if name == "u" else 0o2000
-    if "t" in letters and ("a" in who or "o" in who):
+    if "t" in letters and ("a" in who or "u" in who):
         bits |= 0o1000
     if operator == "+":
         return old | bits
@@ -76,12 +76,15 @@ def _permissions(old: int, letters: str, directory: bool) -> int:
 def parse_owner(text: str, view: View) -> tuple[int, int]:
     """(uid, gid) of ``user[:group]``; names are looked up in the image's /etc/passwd and /etc/group, a number alone is both.
 
-    A name that the image does not know is root, as BuildKit has it (solver/llbsolver/file/user_linux.go).
+    A user that the image does not know is root, and an unknown group the user's own, as BuildKit has it (solver/llbsolver/file/user_linux.go).
+    Raises ValueError for names when there is no image at all.
     """
     user, colon, group = text.partition(":")
+    if not view.layers and not (user.isdigit() and (not group or group.isdigit())):
+        raise ValueError(f"{text!r} is a name, and an image made from scratch knows no names yet; write numbers")
     uid, gid = _user(user, view)
     if colon and group:
-        gid = int(group) if group.isdigit() else _group(group, view)
+        gid = int(group) if group.isdigit() else _group(group, view, gid)
     return uid, gid
 
 
@@ -94,11 +97,11 @@ def _user(user: str, view: View) -> tuple[int, int]:
     return 0, 0
 
 
-def _group(group: str, view: View) -> int:
+def _group(group: str, view: View, otherwise: int) -> int:
     for fields in _table("/etc/group", view):
         if len(fields) > 2 and fields[0] == group and fields[2].isdigit():
             return int(fields[2])
-    return 0
+    return otherwise
 
 
 def _table(path: str, view: View) -> list[list[str]]:

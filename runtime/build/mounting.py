@@ -49,7 +49,8 @@ def prepare(
     prepared = Prepared()
     try:
         for index, mount in enumerate(mounts):
-            target = os.path.normpath(os.path.join(working_dir, mount.target)) if mount.target else ""
+            named = mount.target or mount.kind in ("bind", "cache", "tmpfs")
+            target = os.path.normpath(os.path.join(working_dir, mount.target)) if named else ""
             _one(index, mount, target, inputs.get(index), request, places, prepared)
     except BaseException:
         prepared.held.close()

@@ -42,7 +42,7 @@ def read(source: Source) -> Dockerfile:
     for line in source.instructions:
         if line.name == "FROM":
             _close(stages, body)
-            stages.append(_stage(source, line, len(stages), stages))
+            stages.append(_stage(source, line, len(stages)))
         elif stages:
             body.append(instruction(source, line))
         elif line.name == "ARG":
@@ -79,10 +79,8 @@ def _close(stages: list[Stage], body: list[Instruction]) -> None:
         body.clear()
 
 
-def _stage(source: Source, line: Line, number: int, before: list[Stage]) -> Stage:
+def _stage(source: Source, line: Line, number: int) -> Stage:
     base = _guarded(source, line, _from)
-    if base.alias and any(s.name == base.alias for s in before):
-        raise fault(source, line.place, f"the stage name {base.alias!r} is used twice", hint="names of stages are compared in lower case")
     return Stage(number=number, base=base, name=base.alias)
 
 
@@ -136,7 +134,7 @@ def _run(line: Line) -> Run:
     flags = flag_words.split(line.flags, ("network", "security"), (), ("mount", "device"))
     if "device" in flags:
         raise ValueError("--device is not supported: builds get no devices")
-    if not line.args:
+    if line.json and not line.args:
         raise ValueError("needs a command")
     for text in flags.get("mount", ()):
         if "$" not in text:

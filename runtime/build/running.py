@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from collections.abc import Callable, Mapping
 
@@ -62,7 +61,7 @@ def command(run: Run, shell: tuple[str, ...]) -> RunCommand:
 
 def shown(argv: tuple[str, ...]) -> str:
     """An argv as messages show it."""
-    return " ".join(argv) if all(argv) else shlex.join(argv)
+    return " ".join(argv)
 
 
 def files(places: RunPlaces, what: RunCommand, extra_hosts: tuple[tuple[str, str], ...]) -> list[MountEntry]:

@@ -14,7 +14,8 @@ class StageState:
     """After some instructions of a stage.
 
     ``layers`` are diff ids, lowest first; ``key`` names the content of the file system by how it was made. ``variables`` is the environment in force,
-    ARGs included; ``arguments`` the ARGs with a value (they reach RUN and history, not the image). ``command_set`` says whether this stage set CMD.
+    ARGs included; ``arguments`` the ARGs with a value (they reach RUN and history, not the image),
+    ``declared`` all of them. ``command_set`` says whether this stage set CMD.
     """
 
     layers: tuple[str, ...]
@@ -22,4 +23,5 @@ class StageState:
     draft: Draft
     variables: Mapping[str, str]
     arguments: Mapping[str, str] = field(default_factory=dict)
+    declared: tuple[str, ...] = ()
     command_set: bool = False

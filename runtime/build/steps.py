@@ -7,6 +7,7 @@ import posixpath
 import shutil
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 from anyio import to_thread
 
@@ -76,6 +77,9 @@ class Steps:
 
     async def _workdir(self, state: StageState, instruction: Workdir, turn: Turn) -> tuple[StageState, bool]:
         path = metadata.working_dir(state, self._scope.expand(state)(instruction.path))
+        after = replace(state, draft=state.draft.with_(WorkingDir=path))
+        if path == "/":  # always there: no layer, as BuildKit has it
+            return replace(after, draft=after.draft.recorded("WORKDIR /")), True
         lowers = self._builder.directories(state.layers)
         user = state.draft.text("User")
         owner = await to_thread.run_sync(parse_owner, user, View(lowers)) if user else None
@@ -85,7 +89,6 @@ class Steps:
 
         key = key_of(parent=state.key, op="workdir", path=path, owner=owner)
         record, cached = await self._record(key, f"WORKDIR {path}", make, use_cache=self._use_cache(turn))
-        after = replace(state, draft=state.draft.with_(WorkingDir=path))
         return _with_layer(after, key, record, f"WORKDIR {path}"), cached
 
     async def _copy(self, state: StageState, copy: Copy, turn: Turn) -> tuple[StageState, bool]:
@@ -100,7 +103,7 @@ class Steps:
             await to_thread.run_sync(copies.write, plan, upper, lowers)
 
         key = key_of(parent="" if plan.link else state.key, **plan.parts)
-        created_by = f"{'ADD' if copy.add else 'COPY'} {' '.join([*copy.sources, copy.target])} # buildkit"
+        created_by = _copy_shown(copy, self._scope.expand(state))
         record, cached = await self._record(key, created_by, make, use_cache=self._use_cache(turn))
         for contents in {id(offer.tree.contents): offer.tree.contents for offer in offers}.values():
             await to_thread.run_sync(contents.save)
@@ -134,8 +137,7 @@ class Steps:
         what = running.command(run, state.draft.shell)
         key = await to_thread.run_sync(self._run_key, state, run, what, mounts, inputs)
         make = self._making(state, run, what, mounts, inputs, step)
-        arguments = f"|{len(state.arguments)} {' '.join(f'{k}={v}' for k, v in state.arguments.items())} " if state.arguments else ""
-        created_by = f"RUN {arguments}{running.shown(what.argv)} # buildkit"
+        created_by = _run_shown(state, what.argv)
         record, cached = await self._record(key, created_by, make, use_cache=self._use_cache(turn))
         return _with_layer(state, key, record, created_by), cached
 
@@ -173,7 +175,7 @@ class Steps:
             entry, variables = trust.cover()
             entries.append(entry)
             environment = {**variables, **environment}
-        made = await to_thread.run_sync(stubs.missing, view, [entry.target for entry in entries])
+        made = await to_thread.run_sync(partial(stubs.missing, view, [e.target for e in entries], own_shm=bool(self._request.shm_size)))
         bundle = running.bundle(state, run, what, self._request, places, self._builder.store.paths, entries, environment)
         await running.execute(bundle, f"{places.staging}/result.json", step.output)
         await to_thread.run_sync(stubs.remove, places.upper, made)
@@ -252,6 +254,22 @@ class Steps:
 def _with_layer(state: StageState, key: str, record: CacheRecord, created_by: str) -> StageState:
     layers = (*state.layers, record.diff_id) if record.diff_id else state.layers
     return replace(state, layers=layers, key=key, draft=state.draft.recorded(created_by, created=record.created, empty=not record.diff_id))
+
+
+def _run_shown(state: StageState, argv: tuple[str, ...]) -> str:
+    """RUN as BuildKit writes it into the history, with the ARGs and what they are worth."""
+    arguments = [f"{name}={state.variables.get(name, '')}" for name in state.declared]
+    return f"RUN {' '.join([*([f'|{len(arguments)}'] if arguments else []), *arguments, running.shown(argv)])} # buildkit"
+
+
+def _copy_shown(copy: Copy, expand: Callable[[str], str]) -> str:
+    """COPY and ADD as BuildKit writes them into the history."""
+    words = ["ADD" if copy.add else "COPY"]
+    words += ["--parents"] if copy.parents else []
+    words += [f"--chown={expand(copy.chown)}"] if copy.chown else []
+    words += [f"--chmod={expand(copy.chmod)}"] if copy.chmod else []
+    words += [*(expand(word) for word in copy.sources), *(f"<<{h.name}" for h in copy.heredocs), expand(copy.target)]
+    return f"{' '.join(words)} # buildkit"
 
 
 def _make_directory(upper: str, lowers: tuple[str, ...], path: str, owner: tuple[int, int] | None) -> None:

@@ -9,22 +9,25 @@ import os
 import stat
 from collections.abc import Iterable
 
-from runtime.build.fingerprint import attributes
 from runtime.build.view import OPAQUE, Node, View
 
 # Made by every launch and kept in the image, as the usual runtimes leave them.
-_ALWAYS = ("proc", "sys", "dev")
+_ALWAYS = ("proc", "sys")
 
 
-def missing(view: View, targets: Iterable[str]) -> tuple[str, ...]:
-    """The names, deepest first, that do not exist yet and will be made to mount on ``targets``."""
+def missing(view: View, targets: Iterable[str], *, own_shm: bool = False) -> tuple[str, ...]:
+    """The names, deepest first, that do not exist yet and will be made to mount on ``targets``.
+
+    ``own_shm``: the build chose the size of /dev/shm, which is a mount like others then, as BuildKit has it, and /dev goes with it.
+    """
     names: set[str] = set()
-    for target in targets:
+    for target in (*targets, "/dev/shm") if own_shm else targets:
         name = view.locate(target).name
         while name and view.locate(name, follow=False).node is None:
             names.add(name)
             name = name.rpartition("/")[0]
-    return tuple(sorted((n for n in names if n not in _ALWAYS and not n.startswith("dev/")), key=lambda n: (-n.count("/"), n)))
+    kept = _ALWAYS if own_shm else (*_ALWAYS, "dev")
+    return tuple(sorted((n for n in names if n not in kept and not n.startswith("dev/")), key=lambda n: (-n.count("/"), n)))
 
 
 def remove(upper: str, names: Iterable[str]) -> None:
@@ -43,7 +46,7 @@ def remove(upper: str, names: Iterable[str]) -> None:
 
 
 def tidy(upper: str, view: View) -> None:
-    """Make an upper directory a clean layer: directories copied up for nothing go, and so do marks that overlayfs needs for itself only."""
+    """Make an upper directory a clean layer: marks that overlayfs needs for itself only go."""
     _tidy(upper, view, view.root)
 
 
@@ -55,22 +58,9 @@ def _tidy(path: str, view: View, below: Node | None) -> None:
         under = view.child(below, name) if below is not None and below.is_directory else None
         _tidy(child, view, under)
         _clean_marks(child, under)
-        if under is not None and under.is_directory and not os.listdir(child) and not _opaque(child) and _same(child, under):
-            os.rmdir(child)
 
 
 def _clean_marks(path: str, under: Node | None) -> None:
     for name in os.listxattr(path, follow_symlinks=False):
         if name.startswith("trusted.overlay.") and (name != OPAQUE or under is None):
             os.removexattr(path, name, follow_symlinks=False)
-
-
-def _opaque(path: str) -> bool:
-    return OPAQUE in os.listxattr(path, follow_symlinks=False)
-
-
-def _same(path: str, under: Node) -> bool:
-    mine, other = os.lstat(path), under.stat
-    if (mine.st_mode, mine.st_uid, mine.st_gid) != (other.st_mode, other.st_uid, other.st_gid):
-        return False
-    return attributes(path) == attributes(under.path)

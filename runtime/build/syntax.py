@@ -75,7 +75,8 @@ def parse(text: str, name: str = "Dockerfile") -> Source:
     except (ValueError, RecursionError) as error:
         raise BuildError(f"{name}: {error}") from None
     if not ast.instructions:
-        raise BuildError(f"{name}: file with no instructions", hint="a Dockerfile begins with FROM")
+        shown = Source(name=name, lines=lines, instructions=(), directives={})
+        raise fault(shown, Place(start=1, end=1, text=""), "file with no instructions", hint="a Dockerfile begins with FROM")
     return Source(
         name=name,
         lines=lines,
@@ -160,7 +161,8 @@ def _syntax_error(name: str, lines: tuple[str, ...], message: str, line: int | N
     if line is None:
         return BuildError(f"{name}: {text}")
     shown = Source(name=name, lines=lines, instructions=(), directives={})
-    return fault(shown, Place(start=line, end=line, text=""), text, hint=_nearest(text))
+    end = len(lines) if text == "unterminated heredoc" else line
+    return fault(shown, Place(start=line, end=end, text=""), text, hint=_nearest(text))
 
 
 def _nearest(message: str) -> str | None:

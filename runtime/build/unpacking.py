@@ -26,12 +26,12 @@ def is_archive(path: str) -> bool:
         block = ByteStream(_plain(path)).take(BLOCK)
     except (ImageError, OSError, EOFError):
         return False
-    return len(block) == BLOCK and (block == bytes(BLOCK) or _checksum(block))
+    return len(block) == BLOCK and _checksum(block)
 
 
 def unpack(writer: LayerWriter, path: str, target: str, options: CopyOptions) -> None:
     """Write the archive's files below ``target``. Raises BuildError for names that climb out, ImageError for damage."""
-    root = writer.directory(target, owner=options.owner, mode=options.mode)
+    root = writer.directory(target, owner=options.owner)
     extraction = _Extraction(writer, root, options)
     tar = TarStream(ByteStream(_plain(path)), _ignore)
     for entry in tar:
@@ -105,7 +105,7 @@ class _Extraction:
         path = self._writer.host(place)
         os.chown(path, *(self._options.owner or (entry.uid, entry.gid)), follow_symlinks=False)
         if entry.kind != b"2":
-            os.chmod(path, self._options.mode.change(entry.mode, entry.kind == b"5") if self._options.mode else entry.mode)
+            os.chmod(path, entry.mode)
         for key, value in entry.xattrs:
             if not key.startswith(b"trusted."):
                 os.setxattr(path, key, value, follow_symlinks=False)

@@ -57,7 +57,7 @@ class Located:
 class View:
     """A merged tree of ``layers``, lowest first. ``hidden`` says which names are left out (a context's ignore file).
 
-    ``owner`` overrides every file's owner: files of a context belong to root.
+    ``owner`` overrides every file's owner: files of a context belong to root, and their extended attributes count for nothing, as with Docker.
     """
 
     def __init__(
@@ -80,6 +80,11 @@ class View:
             return None
         merged = tuple(reversed(self.layers))
         return Node("", merged[0], os.stat(merged[0]), merged)
+
+    @property
+    def attributed(self) -> bool:
+        """Whether extended attributes of its files count."""
+        return self.owner is None
 
     def owner_of(self, node: Node) -> tuple[int, int]:
         """(uid, gid)."""

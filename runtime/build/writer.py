@@ -10,9 +10,9 @@ import os
 import stat
 from collections.abc import Iterable, Sequence
 
-from runtime.build.fingerprint import attributes, attributes_of
+from runtime.build.fingerprint import attributes
 from runtime.build.modes import Mode
-from runtime.build.view import Node, View
+from runtime.build.view import OPAQUE, Node, View
 from runtime.errors import BuildError
 
 _CHUNK = 1 << 20
@@ -76,20 +76,21 @@ class LayerWriter:
             raise BuildError(f"cannot replace the directory /{name} with a file", hint="end the target with / to copy into the directory")
         os.unlink(path)
 
-    def file(self, name: str, source: str, found: os.stat_result, mode: int, owner: tuple[int, int]) -> os.stat_result:
+    def file(
+        self, name: str, source: str, found: os.stat_result, mode: int, owner: tuple[int, int], *, attributed: bool
+    ) -> os.stat_result:  # fmt: skip
         """A regular file with the bytes of ``source`` (which ``found`` described), replacing what the name stood for.
 
-        Returns what the source was like after the copy.
+        ``attributed`` keeps its extended attributes. Returns what the source was like after the copy.
         """
         origin = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             target = self._new(name)
             try:
                 _copy_bytes(origin, target, found.st_size)
-                if owner != (0, 0):  # it was made by root
-                    os.fchown(target, *owner)
+                os.fchown(target, *owner)  # a directory with the set-group-ID bit gives its own group
                 os.fchmod(target, mode)
-                for key, value in attributes_of(origin):
+                for key, value in attributes(origin) if attributed else ():
                     os.setxattr(target, key, value)
                 os.utime(target, ns=whole_seconds(found))
             finally:
@@ -111,6 +112,7 @@ class LayerWriter:
     def replace_by_directory(self, name: str) -> None:
         """An empty directory in place of what the layers below have at ``name``, which is none."""
         os.mkdir(self.host(name), 0o755)
+        os.setxattr(self.host(name), OPAQUE, b"y")  # as overlayfs marks a directory where something else was
         self._made.add(name)
 
     def _new(self, name: str) -> int:
@@ -133,14 +135,14 @@ class LayerWriter:
             raise BuildError(f"/{name} is not a directory")
         path = self.host(name)
         if node is None:
-            os.mkdir(path, 0o700)
-            os.chmod(path, mode.created if mode else 0o755)
-            if owner is not None:
-                os.chown(path, *owner)
+            _make_directory(path, mode.created if mode else 0o755, owner)
             self._fresh.add(name)
         elif node.path != path:
+            parent = os.path.dirname(path)
+            before = os.stat(parent)
             os.mkdir(path, 0o700)
             copy_metadata(node.path, node.stat, path)
+            os.utime(parent, ns=(before.st_atime_ns, before.st_mtime_ns))  # nothing came into it: what it shows is as it was
         self._made.add(name)
 
     def _adopt_root(self) -> None:
@@ -149,6 +151,15 @@ class LayerWriter:
             copy_metadata(root.path, root.stat, self.upper)
         else:
             os.chmod(self.upper, 0o755)
+
+
+def _make_directory(path: str, mode: int, owner: tuple[int, int] | None) -> None:
+    """mkdir(2), under a directory with the set-group-ID bit with what that brings: the bit and the group."""
+    os.mkdir(path, mode)
+    inherited = os.stat(path).st_mode & stat.S_ISGID
+    if owner is not None:
+        os.chown(path, *owner)
+    os.chmod(path, mode | inherited)
 
 
 def _refuse_whiteout(name: str) -> None:

@@ -19,7 +19,7 @@ from runtime.images.tarheader import BLOCK, header
 _OVERLAY = "trusted.overlay."
 _WHITEOUT = b".wh."
 _OPAQUE = b".wh..wh..opq"
-_KEPT_PREFIXES = ("user.", "security.capability", "system.posix_acl_")
+_KEPT = "security.capability"  # all that Docker keeps of extended attributes in a layer
 _RENAMES = frozenset({f"{_OVERLAY}redirect", f"{_OVERLAY}metacopy"})
 
 
@@ -69,7 +69,7 @@ class Packer:
             )
         if path and _opaque(absolute):
             self.entries += 1
-            yield self._raw(header(path + b"/" + _OPAQUE, b"0"))
+            yield self._raw(_mark(path + b"/" + _OPAQUE, os.lstat(absolute)))
         for name in sorted(os.listdir(absolute)):
             yield from self._entry(path + b"/" + name if path else name)
 
@@ -85,7 +85,7 @@ class Packer:
         self.entries += 1
         if kind == stat.S_IFCHR and found.st_rdev == 0:
             head, slash, name = path.rpartition(b"/")
-            yield self._raw(header(head + slash + _WHITEOUT + name, b"0"))
+            yield self._raw(header(head + slash + _WHITEOUT + name, b"0", mode=0o600))
             return
         yield from self._member(path, absolute, found, kind)
         if kind == stat.S_IFDIR:
@@ -136,6 +136,11 @@ def pack(directory: str) -> Iterator[bytes]:
     return iter(Packer(directory))
 
 
+def _mark(path: bytes, directory: os.stat_result) -> bytes:
+    """The opaque marker as Docker writes it: with the directory's permissions and owner."""
+    return header(path, b"0", mode=directory.st_mode & 0o777, uid=directory.st_uid, gid=directory.st_gid)
+
+
 def _opaque(absolute: bytes) -> bool:
     try:
         return os.getxattr(absolute, f"{_OVERLAY}opaque", follow_symlinks=False) == b"y"
@@ -155,8 +160,7 @@ def _xattrs(absolute: bytes) -> tuple[tuple[bytes, bytes], ...]:
             f"{os.fsdecode(absolute)} is half a file: its overlay was mounted with redirect_dir or metacopy",
             hint="mount the overlay with redirect_dir=off,metacopy=off",
         )
-    kept = sorted(n for n in names if n.startswith(_KEPT_PREFIXES))
-    return tuple((n.encode(), os.getxattr(absolute, n, follow_symlinks=False)) for n in kept)
+    return ((_KEPT.encode(), os.getxattr(absolute, _KEPT, follow_symlinks=False)),) if _KEPT in names else ()
 
 
 def _cut_time(absolute: bytes, found: os.stat_result) -> None:
