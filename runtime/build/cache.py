@@ -101,7 +101,7 @@ def key_of(**parts: object) -> str:
     """A key (64 hex digits) out of everything that decides a step's result. Values are JSON; order of names does not matter."""
     import hashlib
 
-    text = json.dumps({"v": 3, **parts}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps({"v": 4, **parts}, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 

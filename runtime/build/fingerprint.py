@@ -46,9 +46,11 @@ def attributes(path: str | int) -> list[tuple[str, bytes]]:
 
 def _line(view: View, node: Node, name: str, contents: Contents, links: dict[tuple[int, int], str]) -> str:
     found = node.stat
-    uid, gid = view.owner_of(node)
-    xattrs = "".join(f"\0{key}={value.hex()}" for key, value in (attributes(node.path) if view.attributed else ()))
-    return f"{name}\0{found.st_mode:o}\0{uid}:{gid}\0{_body(node, name, contents, links)}{xattrs}\n"
+    uid, gid = view.owner or (found.st_uid, found.st_gid)
+    plain = found.st_mode & 0o170000 == stat.S_IFREG and found.st_nlink == 1
+    body = contents.digest(node.path, found) if plain else _body(node, name, contents, links)
+    xattrs = "".join([f"\0{key}={value.hex()}" for key, value in attributes(node.path)]) if view.attributed else ""
+    return f"{name}\0{found.st_mode:o}\0{uid}:{gid}\0{body}{xattrs}\n"
 
 
 def _body(node: Node, name: str, contents: Contents, links: dict[tuple[int, int], str]) -> str:

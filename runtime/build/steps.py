@@ -181,7 +181,7 @@ class Steps:
         await to_thread.run_sync(stubs.remove, places.upper, made)
         if trust is not None:
             trust.uncover()
-        await to_thread.run_sync(stubs.tidy, places.upper, view)
+        await to_thread.run_sync(stubs.tidy, places.upper)
 
     def _prepare(self, state: StageState, mounts: tuple[RunMount, ...], inputs: Mapping[int, Input], staging: str) -> Prepared:
         places = MountPlaces(staging=staging, volatile=self._volatile(staging), caches=f"{self._builder.cache.root}/mounts")

@@ -9,7 +9,7 @@ import os
 import stat
 from collections.abc import Iterable
 
-from runtime.build.view import OPAQUE, Node, View
+from runtime.build.view import OPAQUE, View
 
 # Made by every launch and kept in the image, as the usual runtimes leave them.
 _ALWAYS = ("proc", "sys")
@@ -45,22 +45,14 @@ def remove(upper: str, names: Iterable[str]) -> None:
             os.unlink(path)
 
 
-def tidy(upper: str, view: View) -> None:
-    """Make an upper directory a clean layer: marks that overlayfs needs for itself only go."""
-    _tidy(upper, view, view.root)
-
-
-def _tidy(path: str, view: View, below: Node | None) -> None:
-    with os.scandir(path) as scan:
-        directories = [e.name for e in scan if e.is_dir(follow_symlinks=False)]
-    for name in directories:
-        child = f"{path}/{name}"
-        under = view.child(below, name) if below is not None and below.is_directory else None
-        _tidy(child, view, under)
-        _clean_marks(child, under)
-
-
-def _clean_marks(path: str, under: Node | None) -> None:
-    for name in os.listxattr(path, follow_symlinks=False):
-        if name.startswith("trusted.overlay.") and (name != OPAQUE or under is None):
-            os.removexattr(path, name, follow_symlinks=False)
+def tidy(upper: str) -> None:
+    """Make an upper directory a clean layer: marks that overlayfs needs for itself only go. What hides all below stays, as in Docker's layers."""
+    pending = [upper]
+    while pending:
+        with os.scandir(pending.pop()) as scan:
+            directories = [e.path for e in scan if e.is_dir(follow_symlinks=False)]
+        for path in directories:
+            for name in os.listxattr(path, follow_symlinks=False):
+                if name.startswith("trusted.overlay.") and name != OPAQUE:
+                    os.removexattr(path, name, follow_symlinks=False)
+        pending += directories

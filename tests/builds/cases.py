@@ -8,6 +8,7 @@ compose file (``context: .`` is there already), ``=== compose`` further keys of 
 from __future__ import annotations
 
 import io
+import shutil
 import subprocess
 import tarfile
 from dataclasses import dataclass
@@ -60,6 +61,39 @@ class Case:
         build = self.sections.get("build", "")
         given = "" if build.startswith("context:") or "\ncontext:" in build else f"      context: {context}\n"
         return f"  {name}:\n    build:\n{given}" + "".join(f"      {line}\n" for line in build.splitlines())
+
+
+@dataclass(frozen=True)
+class WellKnown:
+    """A directory of ``wellknown``: a whole project's Dockerfile, which installs from the further context ``mirror``, ``../../mirror``."""
+
+    directory: Path
+
+    @property
+    def title(self) -> str:
+        """The directory's name."""
+        return self.directory.name
+
+    @property
+    def arguments(self) -> list[str]:
+        """Nothing for the command line."""
+        return []
+
+    def lay_out(self, directory: Path, project: str = "builds") -> None:
+        """Copy the directory and write the compose file."""
+        shutil.copytree(self.directory, directory, ignore=shutil.ignore_patterns("build.yaml", "compose-more.yaml"))
+        build, more = (self._text(name) for name in ("build.yaml", "compose-more.yaml"))
+        head = f"name: {project}\nservices:\n  main:\n    build:\n      context: .\n      additional_contexts: {{mirror: ../../mirror}}\n"
+        (directory / "compose.yaml").write_text(head + "".join(f"      {line}\n" for line in build.splitlines()) + more)
+
+    def _text(self, name: str) -> str:
+        path = self.directory / name
+        return path.read_text() if path.exists() else ""
+
+
+def well_known() -> list[WellKnown]:
+    """Every project of ``wellknown``."""
+    return [WellKnown(path) for path in sorted((HERE / "wellknown").iterdir()) if (path / "Dockerfile").exists()]
 
 
 def read(path: Path) -> list[Case]:
@@ -134,4 +168,4 @@ def ended(code: int, err: str) -> dict[str, object]:
     return {"exit_code": code, "lines": [line for line in marked if line]}
 
 
-__all__ = ["BASE", "BASE_CHANGES", "Case", "all_cases", "base_tar", "ended", "read"]
+__all__ = ["BASE", "BASE_CHANGES", "Case", "WellKnown", "all_cases", "base_tar", "ended", "read", "well_known"]

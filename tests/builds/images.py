@@ -10,7 +10,7 @@ import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 _KINDS = {tarfile.REGTYPE: "file", tarfile.AREGTYPE: "file", tarfile.DIRTYPE: "dir", tarfile.SYMTYPE: "link", tarfile.CHRTYPE: "char",
           tarfile.BLKTYPE: "block", tarfile.FIFOTYPE: "fifo"}  # fmt: skip
@@ -20,15 +20,12 @@ _SHOWN = 300
 Ignored = Callable[[str], bool]
 
 
-def describe(archive: Path, *, skip: int = 0, ignored: Ignored = lambda name: False) -> dict[str, Any]:
-    """Configuration, history and layers of the one image in ``archive``; the first ``skip`` layers (the base's) are left out.
-
-    ``ignored`` names files whose bytes differ from build to build.
-    """
-    with tarfile.open(archive) as tar:
+def describe(archive: Path | IO[bytes], *, ignored: Ignored = lambda name: False) -> dict[str, Any]:
+    """Configuration, history and layers of the one image in ``archive``; ``ignored`` names files whose bytes differ from build to build."""
+    with tarfile.open(archive) if isinstance(archive, Path) else tarfile.open(fileobj=archive) as tar:
         manifest = json.loads(_bytes(tar, "manifest.json"))[0]
         whole = json.loads(_bytes(tar, manifest["Config"]))
-        layers = [_layer(_bytes(tar, name), ignored) for name in manifest["Layers"][skip:]]
+        layers = [_layer(_bytes(tar, name), ignored) for name in manifest["Layers"]]
     return {"config": _config(whole), "history": _history(whole), "layers": layers}
 
 
