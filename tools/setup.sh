@@ -1,6 +1,6 @@
 # What quickstart and check share. Sourced by bash.
 RUNTIME_PACKAGES="python3-venv ca-certificates libseccomp2 libnftables1 nftables mmdebstrap tini busybox-static"
-TEST_PACKAGES="iproute2 iptables netbase procps docker-registry skopeo umoci apache2-utils openssl openssh-client chromium chromium-driver qemu-system-x86 e2fsprogs cpio kmod git zstd curl"
+TEST_PACKAGES="iproute2 iptables netbase procps docker-registry skopeo umoci apache2-utils openssl openssh-client chromium chromium-driver qemu-system-x86 e2fsprogs cpio kmod git bzip2 zstd curl"
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }

@@ -102,7 +102,7 @@ class Solver:
         else:
             state, triggers = await self._image(stage, image)
         todo = [(self._source, i) for i in stage.instructions]
-        todo = [*(self._trigger(text, image) for text in triggers), *todo]
+        todo = [*(self._trigger(text, stage) for text in triggers), *todo]
         total = sum(isinstance(i, (Run, Copy, Workdir)) for _, i in todo) + (base is None and image != "scratch")
         done = int(base is None and image != "scratch")
         for index, (source, instruction) in enumerate(todo):
@@ -120,9 +120,11 @@ class Solver:
         except RuntimeFailure as error:
             raise fault(self._source, stage.base.place, error.message, hint=error.hint) from error
 
-    def _trigger(self, text: str, image: str) -> tuple[Source, Instruction]:
-        source = Source(name=f"ONBUILD of {image}", lines=(text,), instructions=(), escape=self._source.escape, directives={})
-        return source, reader.instruction(source, parse_trigger(text, source.name))
+    def _trigger(self, text: str, stage: Stage) -> tuple[Source, Instruction]:
+        """A trigger of the base, which stands where the FROM stands: that line is shown when it fails."""
+        line = parse_trigger(text, f"ONBUILD of {stage.base.image}")
+        place = replace(line.place, start=stage.base.place.start, end=stage.base.place.end)
+        return self._source, reader.instruction(self._source, replace(line, place=place))
 
     async def _one(self, state: StageState, stage: Stage, source: Source, instruction: Instruction, prefix: str) -> StageState:
         match instruction:

@@ -294,7 +294,7 @@ def _explained(error: Exception, source: Source, instruction: Run | Copy | Workd
             return fault(source, instruction.place, f'"{name}": not found', hint="is it named in .dockerignore, or outside the context?")
         case RuntimeFailure():
             tail = step.tail()
-            shown = f"{error.message}\n------\n{tail}\n------" if tail else error.message
+            shown = f"{error.message}\n------\n > {step.name}:\n{tail}\n------" if tail else error.message
             return fault(source, instruction.place, shown, hint=error.hint)
         case ValueError() | OSError():
             return fault(source, instruction.place, str(error))

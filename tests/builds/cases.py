@@ -40,7 +40,7 @@ class Case:
         """Words for the command line."""
         return self.sections.get("arguments", "").split()
 
-    def lay_out(self, directory: Path, project: str = "builds") -> None:
+    def lay_out(self, directory: Path) -> None:
         """Write the context and a compose file with one service, ``main``."""
         directory.mkdir(parents=True, exist_ok=True)
         for title, text in self.sections.items():
@@ -50,11 +50,11 @@ class Case:
                 path.write_text(text)
         if "setup" in self.sections:
             subprocess.run(["sh", "-euc", f"umask 022\n{self.sections['setup']}"], cwd=directory, check=True)
-        (directory / "compose.yaml").write_text(self.compose(project))
+        (directory / "compose.yaml").write_text(self.compose())
 
-    def compose(self, project: str) -> str:
-        """The compose file."""
-        return f"name: {project}\nservices:\n{self.service('main', '.')}{self.sections.get('compose', '')}"
+    def compose(self) -> str:
+        """The compose file, the same wherever it stands: it is part of the context."""
+        return f"services:\n{self.service('main', '.')}{self.sections.get('compose', '')}"
 
     def service(self, name: str, context: str) -> str:
         """The service that builds this case."""
@@ -79,11 +79,11 @@ class WellKnown:
         """Nothing for the command line."""
         return []
 
-    def lay_out(self, directory: Path, project: str = "builds") -> None:
+    def lay_out(self, directory: Path) -> None:
         """Copy the directory and write the compose file."""
         shutil.copytree(self.directory, directory, ignore=shutil.ignore_patterns("build.yaml", "compose-more.yaml"))
         build, more = (self._text(name) for name in ("build.yaml", "compose-more.yaml"))
-        head = f"name: {project}\nservices:\n  main:\n    build:\n      context: .\n      additional_contexts: {{mirror: ../../mirror}}\n"
+        head = "services:\n  main:\n    build:\n      context: .\n      additional_contexts: {mirror: ../../mirror}\n"
         (directory / "compose.yaml").write_text(head + "".join(f"      {line}\n" for line in build.splitlines()) + more)
 
     def _text(self, name: str) -> str:
@@ -163,7 +163,7 @@ def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def ended(code: int, err: str) -> dict[str, object]:
-    """What is compared of a build that fails: its exit code and the lines of the Dockerfile that it points at."""
+    """What is compared of a build that fails: its exit code and the lines of the Dockerfile that it points at (none in a reference: any in ours)."""
     marked = [line.partition(">>>")[2].strip() for line in err.splitlines() if ">>>" in line]
     return {"exit_code": code, "lines": [line for line in marked if line]}
 

@@ -17,36 +17,10 @@ from pathlib import Path
 from tests.builds.cases import HERE
 
 DEBIAN = (
-   
+    "python3", "python3-venv", "python3-pip", "gcc", "libc6-dev", "make", "nginx-light", "redis-server", "postgresql", "mariadb-server",
+    "php-cli", "php-fpm", "php-mysql", "libapache2-mod-php", "ruby", "perl", "cron", "supervisor", "nodejs", "openjdk-17-jre-headless",
+    "gosu", "tini", "curl", "ca-certificates", "busybox-static", "lighttpd", "memcached",
 )  # fmt: skip
-    "python3",
-    "python3-venv",
-    "python3-pip",
-    "gcc",
-    "libc6-dev",
-    "make",
-    "nginx-light",
-    "redis-server",
-    "postgresql",
-    "mariadb-server",
-    "php-cli",
-    "php-fpm",
-    "php-mysql",
-    "libapache2-mod-php",
-    "ruby",
-    "perl",
-    "cron",
-    "supervisor",
-    "nodejs",
-    "openjdk-17-jre-headless",
-    "gosu",
-    "tini",
-    "curl",
-    "ca-certificates",
-    "busybox-static",
-    "lighttpd",
-    "memcached",
-]
 WHEELS = ["django", "flask", "gunicorn", "fastapi", "uvicorn"]
 NPM = "npm@10.9.2"
 

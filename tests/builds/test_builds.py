@@ -47,9 +47,9 @@ class Workshop:
         alone = [c for c in cases if "compose" in c.sections or "additional_contexts" in c.sections.get("build", "")]
         together = [c for c in cases if c not in alone]
         for case in cases:
-            case.lay_out(self.home / case.title, case.title)
+            case.lay_out(self.home / case.title)
         for case in alone:
-            self.command(self.home / case.title, "build")
+            self.command(self.home / case.title, "-p", case.title, "build")
         services = "".join(case.service(case.title, f"./{case.title}") for case in together)
         (self.home / "compose.yaml").write_text(f"name: all\nservices:\n{services}")
         for first in range(0, len(together), _AT_ONCE):
@@ -95,7 +95,8 @@ def test_the_image_is_docker_s(built: Workshop, case: Case) -> None:
 @pytest.mark.parametrize("case", REFUSED, ids=lambda c: c.title)
 def test_the_same_mistakes_are_refused_at_the_same_line(workshop: Workshop, case: Case) -> None:
     directory = workshop.home / f"refused-{case.title}"
-    case.lay_out(directory, case.title)
+    case.lay_out(directory)
     result = workshop.command(directory, "--progress", "plain", "build", ok=False)
-    assert ended(result.code, result.out + result.err) == EXPECTED[case.subject][case.name], result.err
+    answer, expected = ended(result.code, result.out + result.err), EXPECTED[case.subject][case.name]
+    assert {key: answer[key] for key in expected} == expected, result.err
     assert "IndexError" not in result.err and "KeyError" not in result.err
