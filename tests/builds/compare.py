@@ -33,6 +33,7 @@ PROJECT = f"buildcase{os.getpid()}"
 CHANGING = (
     r"var/log/.*",
     r"etc/ssl/certs/java/cacerts",
+    r".*\.gem",
     r".*\.pyc",  # of a virtual environment: they hold the time of its making
     r"var/cache/ldconfig/aux-cache",
     r"var/cache/apt/.*\.bin",
