@@ -62,9 +62,8 @@ def sweep(where: Paths, project: str) -> None:
 
 
 def _give_back(where: Paths, spec: ContainerSpec, *, volumes: bool) -> None:
-    from runtime.engine import (
-        local_volumes,
-    )  # mount(8) takes the subprocess module along, and the next command seldom has to give anything back
+    # Late: it takes subprocess along, and there is seldom anything to give back.
+    from runtime.engine import local_volumes
 
     for endpoint in spec.endpoints:
         records.release_addresses(where, endpoint.network, (endpoint.ipv4, endpoint.ipv6), spec.id)

@@ -53,6 +53,18 @@ def unpin(path: str) -> None:
 
 
 @contextmanager
+def let_go(path: str) -> Iterator[None]:
+    """Unpin the namespace; it vanishes at the end of the block, or with this process."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if is_pinned(path) else -1
+    try:
+        unpin(path)
+        yield
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+@contextmanager
 def inside(path: str) -> Iterator[int]:
     """Be in the pinned namespace for a moment; yields its file descriptor."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

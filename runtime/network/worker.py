@@ -124,11 +124,13 @@ class Worker:
         return found
 
     def _remove_container(self, requests: Sequence[Request]) -> list[tuple[Request, Change]]:
-        with _into(requests[0]):
-            endpoints.remove(self._route, [r.arguments["container"] for r in requests])
-        for request in requests:
-            with _into(request):
-                pins.unpin(f"{self._run}/netns/{request.arguments['container']}")
+        """Unpinned first: who finds a pin must find the interfaces, too. Held open meanwhile, so that the interfaces can be deleted together."""
+        with contextlib.ExitStack() as held:
+            for request in requests:
+                with _into(request):
+                    held.enter_context(pins.let_go(f"{self._run}/netns/{request.arguments['container']}"))
+            with _into(requests[0]):
+                endpoints.remove(self._route, [r.arguments["container"] for r in requests])
         return [(r, elements.remove_owner(r.arguments["container"])) for r in requests if r.arguments["rules"]]
 
     def _remove_network(self, requests: Sequence[Request]) -> list[tuple[Request, Change]]:
