@@ -82,6 +82,11 @@ def _apt_settings(*, for_image: bool) -> Sequence[tuple[str, str]]:
     return tuple((key, value) for key, value in pairs if key in wanted and value)
 
 
+def _apart() -> Sequence[str]:
+    """A mount namespace for what follows: what a killed bootstrap had mounted in the new root goes with its last process."""
+    return ("unshare", "--mount", "--propagation", "private") if shutil.which("unshare") and os.geteuid() == 0 else ()
+
+
 def _run(command: Sequence[str], suite: Suite, tell: Report) -> None:
     environment = {
         **os.environ,
@@ -92,7 +97,7 @@ def _run(command: Sequence[str], suite: Suite, tell: Report) -> None:
     environment["PATH"] = environment.get("PATH", "") + ":/usr/sbin:/sbin"
     tail: deque[str] = deque(maxlen=12)
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        [*_apart(), *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
     ) as child:
         try:
             for line in child.stdout or ():
