@@ -18,8 +18,9 @@ def main() -> None:
     gc.set_threshold(_COLLECT_EVERY)  # importing makes many objects and no garbage: looking for some costs a tenth of a command's time
     from compose.cli import quick
 
-    if quick.answered(sys.argv[1:]):
-        quick.leave()
+    done = quick.answered(sys.argv[1:])
+    if done is not None:
+        quick.leave(done)
     from compose.cli.app import run
 
     code = run(sys.argv[1:])
