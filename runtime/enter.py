@@ -17,9 +17,9 @@ from runtime.errors import LaunchError
 from runtime.mounts import Root
 from runtime.namespaces import ENTERED
 from runtime.native import syscalls as sys
-from runtime.sandbox import Launched, Launching, Stdio, fork
+from runtime.sandbox import Launched, Launching, Stdio, fork, ways_in
 from runtime.sandbox_channel import channel, send_ready
-from runtime.sandbox_child import Order, Progress, forget_imports, open_gates
+from runtime.sandbox_child import Order, Progress, begin_session, forget_imports
 from runtime.sandbox_process import Process, become, ignored_signals
 from runtime.sandbox_stdio import Streams
 from runtime.security_filter import load_filter
@@ -38,15 +38,19 @@ def begin(container_pid: int, bundle: Bundle, spec: ExecSpec, stdio: Stdio) -> L
     container = _open_container(container_pid)
     cgroup = cgroups.find(bundle.cgroup.path) if bundle.cgroup.path else None
     # A Python process must not be charged to a container that may be near its memory limit: such a one is joined at the last moment.
-    directory = cgroup.descriptor() if cgroup and not bundle.cgroup.resources.memory else -1
+    try:
+        directory, gates = ways_in(cgroup, early=not bundle.cgroup.resources.memory)
+    except LaunchError:
+        os.close(container)
+        raise
     ours, theirs = channel()
     order = Order(
         bundle=bundle,
         streams=Streams(stdio.stdin, stdio.stdout, stdio.stderr, stdio.terminal, size=stdio.size),
         donors={},
         cgroup=cgroup,
+        gates=gates,
         connection=theirs,
-        born=directory >= 0,
         late=True,
         ignored_signals=ignored_signals(),
     )
@@ -63,7 +67,7 @@ def _open_container(pid: int) -> int:
 
 def _steps(order: Order, spec: ExecSpec, container: int, progress: Progress) -> NoReturn:
     progress.stage = "cgroup"
-    gates = open_gates(order)
+    begin_session()
     progress.stage = "seccomp"
     process = _process(order, progress, spec, load_filter(order.bundle.confinement, progress.warnings.append))
     progress.stage = "namespaces"
@@ -71,7 +75,7 @@ def _steps(order: Order, spec: ExecSpec, container: int, progress: Progress) -> 
     progress.stage = "terminal"
     progress.terminal = sandbox_stdio.set_up(order.streams, root)
     progress.stage = "cgroup"
-    join(gates)
+    join(order.gates)
     progress.stage = "process"
     become(process, root)
 

@@ -10,10 +10,13 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-__all__ = ["dataclass"]
+__all__ = ["compiled", "dataclass"]
 
 if TYPE_CHECKING:
     from dataclasses import dataclass
+
+    def compiled(*classes: type) -> None:
+        """Compile the classes' ``__init__`` now: for those whose first object is made in a container child, so that no child does it again."""
 else:
     _MISSING = dataclasses.MISSING
     _set = object.__setattr__
@@ -101,6 +104,12 @@ else:
         exec(f"def __init__({arguments}):\n" + ("\n".join(body) or "  pass"), names)  # noqa: S102  # as dataclasses does; names are identifiers
         names["__init__"].__qualname__ = f"{owner.__qualname__}.__init__"
         return names["__init__"]
+
+    def compiled(*classes):
+        """Compile the classes' ``__init__`` now: for those whose first object is made in a container child, so that no child does it again."""
+        for owner in classes:
+            if hasattr(owner.__init__, "__record__"):
+                owner.__init__ = _compiled(owner)
 
     def _values(self, chosen):
         return tuple(getattr(self, name) for name, field in self.__dataclass_fields__.items() if chosen(field))

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from runtime import cgroups, sandbox_child, security
 from runtime.bundle import Bundle
+from runtime.cgroups import Cgroup
 from runtime.errors import LaunchError
 from runtime.namespaces import Child, clone_child, flags_for
 from runtime.native import syscalls as sys
@@ -112,7 +113,7 @@ def begin(bundle: Bundle, stdio: Stdio, donors: Mapping[str, int] = _NO_DONORS) 
             )
     cgroup = cgroups.create(bundle.cgroup, bundle.devices) if bundle.cgroup.path else None
     late = bool(bundle.cgroup.resources.memory) and (bundle.cgroup.resources.memory or 0) < _SMALL
-    directory = cgroup.descriptor() if cgroup and not late else -1
+    directory, gates = ways_in(cgroup, early=not late)
     donor = _pid_donor(bundle, donors)
     ours, theirs = channel()
     order = Order(
@@ -120,8 +121,8 @@ def begin(bundle: Bundle, stdio: Stdio, donors: Mapping[str, int] = _NO_DONORS) 
         streams=Streams(stdio.stdin, stdio.stdout, stdio.stderr, stdio.terminal, console=True, size=stdio.size),
         donors=donors,
         cgroup=cgroup,
+        gates=gates,
         connection=theirs,
-        born=directory >= 0,
         late=late,
         ignored_signals=ignored_signals(),
         init=find_init() if bundle.init else "",
@@ -140,9 +141,25 @@ def fork(order: Order, flags: int, pid_namespace: int, directory: int, steps: Ca
         return child
     finally:
         order.connection.close()
-        for descriptor in (directory, pid_namespace):
+        for descriptor in (directory, pid_namespace, *order.gates):
             if descriptor >= 0:
                 os.close(descriptor)
+
+
+def ways_in(cgroup: Cgroup | None, *, early: bool) -> tuple[int, list[int]]:
+    """The cgroup's v2 directory when a child may be born there, else -1, and the gates that it has to go through by itself.
+
+    Opened here, since a fresh child needs three times as long for everything it does for the first time.
+    """
+    if cgroup is None:
+        return -1, []
+    directory = cgroup.descriptor() if early else -1
+    try:
+        return directory, cgroup.gates(born=directory >= 0)
+    except LaunchError:
+        if directory >= 0:
+            os.close(directory)
+        raise
 
 
 def _lacking_capabilities(bundle: Bundle) -> list[str]:

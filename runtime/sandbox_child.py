@@ -29,7 +29,7 @@ _KEPT: list[object] = []
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What the parent hands over to its child; ``born`` tells that clone3 put the child into its v2 cgroup already.
+    """What the parent hands over to its child; ``gates`` are the ways into its cgroup that are left to the child.
 
     ``late`` joins the cgroup just before execve: until then the child is a Python process, whose memory a small limit would not hold.
     """
@@ -38,8 +38,8 @@ class Order:
     streams: sandbox_stdio.Streams
     donors: Mapping[str, int]
     cgroup: Cgroup | None
+    gates: Sequence[int]
     connection: socket.socket
-    born: bool
     late: bool
     ignored_signals: Sequence[int]
     init: str = ""
@@ -71,10 +71,10 @@ def launch(order: Order, progress: Progress) -> NoReturn:
     """Become the container's first process."""
     bundle = order.bundle
     progress.stage = "cgroup"
-    gates = open_gates(order)
+    begin_session()
     progress.warnings += order.warnings
     if not order.late:
-        _join_cgroup(order, gates)
+        _join_cgroup(order)
     _set_oom_score(bundle.oom_score_adj)
     progress.stage = "seccomp"
     program = load_filter(bundle.confinement, progress.warnings.append)
@@ -89,22 +89,21 @@ def launch(order: Order, progress: Progress) -> NoReturn:
     sandbox_root.hide(root, bundle)
     progress.stage = "cgroup"
     if order.late:
-        _join_cgroup(order, gates)
+        _join_cgroup(order)
     progress.stage = "process"
     become(_process(order, progress, program), root)
 
 
-def open_gates(order: Order) -> list[int]:
-    """Begin a session; hide this process while it still is Python (ptrace(2): nobody in a shared pid namespace may look into it); find the cgroup."""
+def begin_session() -> None:
+    """Begin a session; hide this process while it still is Python (ptrace(2): nobody in a shared pid namespace may look into it)."""
     os.setsid()
     os.umask(0o022)
     sys.prctl(sys.PR_SET_DUMPABLE, 0)
-    return [] if order.cgroup is None else order.cgroup.gates(born=order.born)
 
 
-def _join_cgroup(order: Order, gates: Sequence[int]) -> None:
+def _join_cgroup(order: Order) -> None:
     """Join; the cgroup namespace made then has its root there (cgroup_namespaces(7))."""
-    join(gates)
+    join(order.gates)
     if not order.bundle.namespaces.cgroup:
         sys.unshare(sys.CLONE_NEWCGROUP)
 

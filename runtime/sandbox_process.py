@@ -15,7 +15,7 @@ from runtime.bundle import DEFAULT_PATH, Confinement
 from runtime.errors import KernelError, LaunchError
 from runtime.mounts import Root
 from runtime.native import syscalls as sys
-from runtime.record import dataclass
+from runtime.record import compiled, dataclass
 from runtime.sandbox_init import reap_for_child
 from runtime.spec import Ulimit
 from runtime.users import Identity, identify
@@ -45,6 +45,9 @@ class Process:
     ready: Callable[[], None]  # called when nothing but execve is left
     program: str = ""  # what argv is to run in the end, when that is an init
     reap: bool = False
+
+
+compiled(Process)
 
 
 def ignored_signals() -> list[int]:
@@ -200,7 +203,7 @@ def _reset_signals(ignored: Sequence[int]) -> None:
     for number in ignored:
         signal.signal(number, signal.SIG_DFL)
     os.umask(0o022)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    sys.sigprocmask(0)
 
 
 def _execute(path: str, argv: Sequence[str], environment: Mapping[str, str]) -> NoReturn:

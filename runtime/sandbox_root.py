@@ -17,7 +17,7 @@ from runtime.errors import KernelError, LaunchError
 from runtime.mounts import Root
 from runtime.native import syscalls as sys
 from runtime.overlayfs import mount_layers
-from runtime.record import dataclass
+from runtime.record import compiled, dataclass
 
 _SAFE = sys.MS_NOSUID | sys.MS_NODEV | sys.MS_NOEXEC
 _SAFE_ATTRIBUTES = sys.MOUNT_ATTR_NOSUID | sys.MOUNT_ATTR_NODEV | sys.MOUNT_ATTR_NOEXEC
@@ -40,6 +40,9 @@ class Sources:
     mqueue: int
     init: int
     nodes: tuple[devices.Node, ...]
+
+
+compiled(Sources)
 
 
 def open_sources(bundle: Bundle, cgroup_mounts: Sequence[str], donors: Mapping[str, int], init: str) -> Sources:

@@ -6,6 +6,7 @@ The default sets are Docker's (its reference manual, "Runtime privilege and Linu
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 from runtime.errors import RuntimeFailure, Unsupported
 from runtime.record import dataclass
@@ -110,7 +111,8 @@ def _nearest(name: str) -> str | None:
     return f"did you mean {close[0]}?" if close else "capabilities(7) lists them all"
 
 
-def capability_mask(names: Iterable[str]) -> int:
+@cache
+def capability_mask(names: tuple[str, ...]) -> int:
     """The bits of capability names without ``CAP_``."""
     return sum(1 << CAPABILITIES.index(n) for n in names)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from runtime.errors import LaunchError
-from runtime.record import dataclass
+from runtime.record import compiled, dataclass
 
 _LARGEST = 2**31 - 1  # ids above are refused as by Docker
 
@@ -29,6 +29,9 @@ class _Account:
     uid: int
     gid: int
     home: str
+
+
+compiled(Identity, _Account)
 
 
 def identify(user: str, group_add: Sequence[str], passwd: str, group: str) -> Identity:

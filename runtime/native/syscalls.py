@@ -26,6 +26,7 @@ _UNSHARE, _SETNS = (97, 268) if _ARM else (272, 308)
 _SETHOSTNAME, _SETDOMAINNAME = (161, 162) if _ARM else (170, 171)
 _PRCTL, _CAPGET, _CAPSET, _SECCOMP, _BPF = (167, 90, 91, 277, 280) if _ARM else (157, 125, 126, 317, 321)
 _KEYCTL, _PIPE_SIZE = (219, 1031) if _ARM else (250, 1031)
+_RT_SIGPROCMASK = 135 if _ARM else 14
 _INOTIFY_INIT1, _INOTIFY_ADD_WATCH, _INOTIFY_RM_WATCH = (26, 27, 28) if _ARM else (294, 254, 255)
 _IOCTL = 29 if _ARM else 16
 _MOVE_MOUNT, _OPEN_TREE, _FSOPEN, _FSCONFIG, _FSMOUNT = 429, 428, 430, 431, 432
@@ -89,6 +90,8 @@ PR_CAP_AMBIENT_CLEAR_ALL = 4
 SECCOMP_SET_MODE_FILTER = 1
 CLOSE_RANGE_CLOEXEC = 4
 KEYCTL_JOIN_SESSION_KEYRING = 1
+ALL_SIGNALS = 2**64 - 1
+_SIG_SETMASK = 2
 
 PIDFD_GET_INFO = 0xC040FF0B
 PIDFD_INFO_EXIT = 1 << 3
@@ -188,6 +191,16 @@ def clone3(flags: int, exit_signal: int, cgroup: int = -1) -> tuple[int, int]:
     arguments = struct.pack("=11Q", flags | CLONE_PIDFD, address, 0, 0, exit_signal, 0, 0, 0, 0, 0, max(cgroup, 0))
     pid = _call("clone3", _CLONE3, arguments, len(arguments))
     return pid, pidfd.value if pid else -1
+
+
+def sigprocmask(blocked: int) -> int:
+    """rt_sigprocmask(2), SIG_SETMASK: block the signals of the mask (bit n-1 is signal n), and no others; returns the mask before.
+
+    ``signal.pthread_sigmask`` makes an enumeration's member of every number that was blocked, which takes as long as a fork.
+    """
+    before = ctypes.create_string_buffer(8)
+    _call("rt_sigprocmask", _RT_SIGPROCMASK, _SIG_SETMASK, struct.pack("=Q", blocked), ctypes.addressof(before), 8)
+    return int(struct.unpack("=Q", before.raw)[0])
 
 
 def close_range(first: int, last: int, flags: int = 0) -> None:

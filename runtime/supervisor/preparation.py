@@ -13,6 +13,7 @@ _DESCRIPTORS = 1 << 20  # what Docker gives its containers, which inherit ours
 
 def prepare_process() -> None:
     """Detach from the caller's surroundings and load the worker's modules, so that every worker shares the pages."""
+    gc.disable()  # importing makes no garbage
     os.chdir("/")
     os.umask(0o022)
     for number in (signal.SIGHUP, signal.SIGINT):
@@ -23,6 +24,7 @@ def prepare_process() -> None:
 
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def _leave_session(cgroups: str = "/proc/self/cgroup", tree: str = "/sys/fs/cgroup") -> None:
