@@ -11,6 +11,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 from runtime import codec, store
 from runtime.errors import Conflict, ImageError
@@ -116,6 +117,12 @@ class Catalog:
         if not os.path.exists(f"{self.root}/configs/{name}"):
             store.write_atomic(f"{self.root}/configs/{name}", raw, durable=True)
         return image_id
+
+    def note_pull(self, image_id: str, at: int) -> None:
+        """Remember that the registry was asked for the image at ``at`` (ns since the epoch) and had no other. Takes the lock."""
+        with store.locked(self.lock):
+            if os.path.exists(path := f"{self.root}/info/{image_id[7:]}.json"):
+                store.write_atomic(path, codec.dumps(replace(self.info(image_id), pulled_at=at)), durable=True)
 
     def write_manifest(self, raw: bytes) -> str:
         """Store a manifest; returns its digest. The caller holds the lock."""

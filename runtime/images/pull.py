@@ -6,6 +6,7 @@ Blocking; worker threads inside. The engine runs it by ``anyio.to_thread`` and s
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -86,9 +87,10 @@ class _Pull:
 
     def _up_to_date(self) -> ImageState:
         held = self.store.get(self.name.canonical)
+        self.store.catalog.note_pull(held.id, time.time_ns())
         self.report.image(f"Digest: {held.digest}")
         self.report.image(f"Status: Image is up to date for {self.name.familiar}")
-        return held
+        return self.store.get(self.name.canonical)
 
     def _fetch(self, session: Session, manifest: Manifest) -> ImageState:
         raw = b"".join(blobs.download(session, manifest.config.digest, _checked_size(manifest.config), lambda _: None))

@@ -297,15 +297,12 @@ def _token_in(data: bytes, host: str) -> str:
 
 
 def _retry_after(response: urllib3.BaseHTTPResponse) -> float:
-    text = response.headers.get("Retry-After", "")
-    if text.isdigit():
-        return float(text)
-    parsed = email.utils.parsedate_to_datetime(text).timestamp() - time.time() if _is_date(text) else 0.0
-    return max(parsed, 0.0)
-
-
-def _is_date(text: str) -> bool:
-    return email.utils.parsedate(text) is not None
+    """Seconds (RFC 9110, 10.2.3): a number of them or a date; 0.0 when it names neither."""
+    text = response.headers.get("Retry-After", "").strip()
+    try:
+        return float(text) if text.isdecimal() else max(email.utils.parsedate_to_datetime(text).timestamp() - time.time(), 0.0)
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _told(response: urllib3.BaseHTTPResponse) -> str:

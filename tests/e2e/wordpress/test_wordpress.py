@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,7 @@ def running(pycompose: CommandLine, built: Path, private_network: None) -> Itera
         pycompose(built, "up", "-d", "--wait", "--wait-timeout", "180")
         yield built
     finally:
+        print(pycompose(built, "logs", "--timestamps", ok=False).out)  # shown when the test fails
         pycompose(built, "down", "-v", ok=False)
     assert_nothing_left(pycompose)
 
@@ -61,8 +63,13 @@ def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
 
 
 def fetch(path: str) -> str:
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(HOST + path, timeout=30) as answer:
-        return str(answer.read().decode())
+    """What the site answers; an error's page goes with the error, as it says what was wrong (most often: no database)."""
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(HOST + path, timeout=30) as answer:
+            return str(answer.read().decode())
+    except urllib.error.HTTPError as error:
+        error.add_note(error.read().decode(errors="replace")[:2000])
+        raise
 
 
 def test_installed_in_a_browser_and_found_again(pycompose: CommandLine, running: Path, browser: webdriver.Chrome) -> None:
@@ -112,7 +119,12 @@ def publish_by_form(browser: webdriver.Chrome, wait: WebDriverWait[webdriver.Chr
         title,
         text,
     )
-    wait.until(lambda b: b.execute_script("return wp.data.select('core/editor').didPostSaveRequestSucceed()"))
+    # "The last save did not fail" holds before the first one has ended as well; "published" is said of what the server has answered.
+    wait.until(
+        lambda b: b.execute_script(
+            "const editor = wp.data.select('core/editor'); return !editor.isSavingPost() && editor.isCurrentPostPublished();"
+        )
+    )
 
 
 def database_comes_back(pycompose: CommandLine, directory: Path) -> None:

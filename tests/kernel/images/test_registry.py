@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email.utils
 import json
 import os
 import subprocess
@@ -275,6 +276,39 @@ def test_passing_troubles_are_waited_for(proxy: FaultProxy, store: ImageStore, n
     began = time.monotonic()
     assert pull(new_store(), "localhost:5001/x:1").id == image_id
     assert time.monotonic() - began >= 1.0, "Retry-After was not honoured"
+
+
+def test_asking_counts_as_a_pull_when_there_is_nothing_newer(serve: Serve, store: ImageStore, sample: str, new_store: Stores) -> None:
+    name, other = f"{serve().host}/x:1", new_store()
+    store.tag(sample, name)
+    push(store, name)
+    first = pull(other, name).pulled_at
+    other.catalog.note_pull(sample, first - 90_000 * 10**9)
+    assert other.get(name).pulled_at == first - 90_000 * 10**9
+    assert pull(other, name).pulled_at > first, "else a policy such as daily pulls at every up once the first day is over"
+    assert other.get(name).digest
+
+
+@pytest.mark.parametrize("soon", [True, False], ids=["in three seconds", "in the past"])
+def test_a_date_to_come_back_at_is_honoured(proxy: FaultProxy, store: ImageStore, new_store: Stores, soon: bool) -> None:
+    image_id = pushed(proxy, store)
+    date = email.utils.formatdate(time.time() + (3 if soon else -3600), usegmt=True)
+    proxy.faults.append(Fault("GET .*/manifests/", "status", times=1, status=429, headers={"Retry-After": date}))
+    began = time.monotonic()
+    assert pull(new_store(), "localhost:5001/x:1").id == image_id
+    if soon:
+        assert time.monotonic() - began >= 1.5, "a date has whole seconds, so at least two of the three are left"
+
+
+@pytest.mark.parametrize("nonsense", ["later", "Fri, 31 Feb 2026 00:00:00 GMT", "\u00b2", "-5", "1.5", "9" * 400])
+def test_what_names_no_time_to_come_back_at_does_no_harm(proxy: FaultProxy, store: ImageStore, new_store: Stores, nonsense: str) -> None:
+    image_id = pushed(proxy, store)
+    proxy.faults.append(Fault("GET .*/manifests/", "status", times=1, status=429, headers={"Retry-After": nonsense}))
+    if nonsense.isdecimal() and len(nonsense) > 5:
+        with pytest.raises(RegistryError, match="limits how often"):
+            pull(new_store(), "localhost:5001/x:1")
+    else:
+        assert pull(new_store(), "localhost:5001/x:1").id == image_id
 
 
 @pytest.mark.parametrize(
