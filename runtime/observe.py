@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from runtime import codec
 from runtime.record import dataclass
-from runtime.spec import ContainerSpec, ImageConfig, NetworkSpec, VolumeSpec
+from runtime.spec import ContainerSpec, ImageConfig, NetworkSpec, VolumeSpec, host_platform
 from runtime.state import ContainerState, ImageState, NetworkState, ProcessState, Snapshot, Status, VolumeState
 from runtime.store import Paths, entries, is_locked, paths, read_file
 
@@ -55,6 +55,7 @@ def snapshot(project: str, *, images: Sequence[str] = (), neighbours: Sequence[s
         ports_in_use=frozenset(ports_in_use()),
         ephemeral_ports=_ephemeral_ports(),
         uplink_mtu=uplink_mtu(),
+        platform=host_platform(os.uname().machine),
         nonce=os.urandom(16).hex(),
         now=time.time_ns(),
     )

@@ -326,6 +326,11 @@ class VolumeSpec:
 _ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "armhf": "arm", "armel": "arm", "i386": "386", "i686": "386"}
 
 
+def host_platform(machine: str) -> str:
+    """``linux/amd64`` for uname(2)'s ``x86_64``; without a variant, as every machine runs the lower ones too."""
+    return f"linux/{_ARCHITECTURES.get(machine, machine)}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageConfig:
     """The parts of an OCI image configuration that a container inherits (image-spec, config.md)."""

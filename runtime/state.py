@@ -115,7 +115,7 @@ class Snapshot:
     ``containers`` are the project's own; ``neighbours`` maps container names to states of other projects' containers that the
     Intent asked for (external links, ``container:x``). ``networks`` and ``volumes`` are the whole host's, by real name. ``images`` maps
     references, as written in the Compose file, to what the store holds. ``routes`` are the destinations in use, ``ports_in_use`` are
-    (protocol, address, port) bound or published. ``nonce`` feeds new ids, ``now`` is the moment of observation.
+    (protocol, address, port) bound or published. ``platform`` is the machine's, "linux/amd64". ``nonce`` feeds new ids, ``now`` is the moment of observation.
     """
 
     project: str
@@ -128,5 +128,6 @@ class Snapshot:
     ports_in_use: frozenset[tuple[str, str, int]] = frozenset()
     ephemeral_ports: tuple[int, int] = (32768, 60999)
     uplink_mtu: int = 1500
+    platform: str = ""
     nonce: str = ""
     now: int = 0

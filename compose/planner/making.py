@@ -64,6 +64,7 @@ def _name_freed(work: Convergence, name: str) -> list[str]:
 def _create(work: Convergence, replica: Replica, name: str, after: Iterable[str], words: draft.Words) -> str:
     if replica.spec is None:
         raise AssertionError(f"{replica.key} has no spec")
+    _warn_of_foreign(work, replica)
     step = work.draft.add(
         f"{replica.key}.create",
         CreateContainer(spec=replace(replica.spec, name=name) if name != replica.name else replica.spec),
@@ -74,6 +75,16 @@ def _create(work: Convergence, replica: Replica, name: str, after: Iterable[str]
     )
     work.creates[replica.id] = step
     return step
+
+
+def _warn_of_foreign(work: Convergence, replica: Replica) -> None:
+    """In Docker's words: the image is another machine's, and nobody asked for one."""
+    image, host = work.at.image(replica.service), work.snapshot.platform
+    if image and host and not image.config.fits(host) and not names.platform(work.project, replica.service):
+        work.draft.warn(
+            f"{replica.service.name}: The requested image's platform ({image.config.platform}) does not match the detected host platform "
+            f"({host}) and no specific platform was requested"
+        )
 
 
 def _replace(work: Convergence, replica: Replica) -> None:

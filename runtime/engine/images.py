@@ -5,7 +5,7 @@ Runs in the command's process. Every function takes ``where``, the paths in forc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 from runtime.images.catalog import ImageInfo
@@ -15,6 +15,8 @@ from runtime.state import ImageState
 from runtime.store import Paths, paths
 
 if TYPE_CHECKING:
+    import threading
+
     from runtime.images.flatten import HistoryRow
     from runtime.images.maintenance import Damage, DiskUsage, Pruned
 
@@ -88,11 +90,18 @@ def pull(reference: str, *, platform: str | None = None, progress: Progress | No
     return pulls.pull(store(where), reference, platform=platform, progress=progress)
 
 
-def push(reference: str, *, progress: Progress | None = None, where: Paths | None = None) -> str:
+def push(reference: str, *, progress: Progress | None = None, cancel: threading.Event | None = None, where: Paths | None = None) -> str:
     """Push an image; returns the manifest's digest. Raises RegistryError, NotFound."""
     from runtime.images import push as pushes
 
-    return pushes.push(store(where), reference, progress=progress)
+    return pushes.push(store(where), reference, progress=progress, cancel=cancel)
+
+
+def side_by_side(jobs: Sequence[Callable[[], None]], parallel: int, cancel: threading.Event) -> None:
+    """Run transfers in threads, ``parallel`` at a time. Sets ``cancel`` at the first failure and raises it."""
+    from runtime.images import workers
+
+    workers.run(jobs, parallel, cancel)
 
 
 def bootstrap(reference: str, *, mirror: str = "", progress: Progress | None = None, where: Paths | None = None) -> ImageState:

@@ -52,6 +52,17 @@ def push(store: ImageStore, reference: str, *, progress: Progress | None = None,
         transport.close()
 
 
+_under_way: dict[tuple[str, str], threading.Lock] = {}
+
+
+def _one_at_a_time(registry: str, digest: str) -> threading.Lock:
+    """Images that are pushed side by side share content: the first sends it, the others mount it or find it there.
+
+    Registries stumble over two uploads of one blob to one repository, too (distribution answers one of them with 400).
+    """
+    return _under_way.setdefault((registry, digest), threading.Lock())
+
+
 def _wait(report: Reporter, seconds: float) -> None:
     report.cancel.wait(seconds)
     report.check()
@@ -75,10 +86,11 @@ class _Push:
         workers.run(jobs, self.transport.settings.parallel, self.report.cancel)
         self.report.check()
         raw = self.store.raw_config(image.id)
-        blobs.upload_bytes(self.session, image.id, raw)
-        manifest, media_type = self._manifest(image.id, raw, [self.sent[d] for d in diff_ids])
-        digest = manifests.put(self.session, self.name.tag, manifest, media_type)
-        self._remember(manifest, digest, image.id)
+        with _one_at_a_time(self.name.registry, image.id):
+            blobs.upload_bytes(self.session, image.id, raw)
+            manifest, media_type = self._manifest(image.id, raw, [self.sent[d] for d in diff_ids])
+            digest = manifests.put(self.session, self.name.tag, manifest, media_type)
+            self._remember(manifest, digest, image.id)
         self.report.image(f"{self.name.tag}: digest: {digest} size: {len(manifest)}")
         return digest
 
@@ -92,12 +104,11 @@ class _Push:
             self.store.catalog.write_references({f"{self.name.name}@{digest}": image_id})
 
     def _layer(self, diff_id: str) -> None:
-        layer = self.store.content.require(diff_id)
-        found = self._held(layer) or self._mounted(layer)
-        if found is None:
-            found = self._uploaded(layer)
-        self.sent[diff_id] = found
-        self._note(diff_id, found)
+        with _one_at_a_time(self.name.registry, diff_id):
+            layer = self.store.content.require(diff_id)
+            found = self._held(layer) or self._mounted(layer) or self._uploaded(layer)
+            self.sent[diff_id] = found
+            self._note(diff_id, found)
 
     def _note(self, diff_id: str, found: Descriptor) -> None:
         origin = Source(media_type=found.media_type, size=found.size, repositories=(self.name.name,))

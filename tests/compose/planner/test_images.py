@@ -11,7 +11,7 @@ from compose.intent import Build as BuildIntent
 from compose.intent import Create, Pull, Run, Scale, Up
 from compose.model import Build, Hook, Provider, ServiceVolume
 from compose.plan import BuildImage, Plan, PullImage
-from compose.planner import image_references, neighbour_names, plan_images, with_provider_variables
+from compose.planner import image_references, neighbour_names, plan, plan_images, with_provider_variables
 from tests.fakes import engine, image, project, service
 
 SECOND = 10**9
@@ -185,6 +185,25 @@ def test_an_image_for_another_platform_is_as_good_as_none(platform: str, expecte
         assert made.steps[0].cause == f"there for linux/amd64, not {platform}"
         with pytest.raises(PlanError, match=f"wanted {platform}, actual: linux/amd64"):
             plan_images(project(service("web", platform=platform)), engine(images={"busybox": held}).snapshot(), Up(pull="never"))
+
+
+@pytest.mark.parametrize(
+    ("host", "platform", "default", "warned"),
+    [
+        ("linux/amd64", "", "", True),
+        ("linux/arm64", "", "", False),
+        ("linux/amd64", "linux/arm64", "", False),
+        ("linux/amd64", "", "linux/arm64", False),
+    ],
+)
+def test_an_image_for_another_machine_is_said_once_when_nobody_asked_for_it(host: str, platform: str, default: str, warned: bool) -> None:
+    held = replace(image("busybox"), config=replace(image("busybox").config, architecture="arm64"))
+    environment = {"DOCKER_DEFAULT_PLATFORM": default} if default else {}
+    of = project(service("web", platform=platform, scale=2), environment=environment)
+    there = engine(images={"busybox": held})
+    said = plan(of, there.snapshot(platform=host), Up()).warnings
+    told = "web: The requested image's platform (linux/arm64) does not match the detected host platform (linux/amd64) and no specific platform was requested"
+    assert said == ((told,) if warned else ())
 
 
 def test_a_lower_variant_fits() -> None:

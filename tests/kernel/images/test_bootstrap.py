@@ -43,6 +43,7 @@ def test_a_dynamic_program_is_told_from_a_static_one() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # two whole systems from packages, over the network: half a minute of computing each, and the mirror's pace
 def test_debian_slim_is_the_official_images_twin_and_reproducible(store: ImageStore, new_store: Stores) -> None:
     image = bootstrap(store, "debian:bookworm-slim")
     (root,) = store.layers(image.id)

@@ -145,6 +145,36 @@ def test_pull_and_push_and_login(
     assert "Not logged in" in pycompose("logout", registry.host)
 
 
+def test_images_of_services_are_pushed_side_by_side_and_shared_layers_once(
+    pycompose: Pycompose, serve: Callable[..., Registry], registries: Callable[[str], None], store: ImageStore, scratch: Path
+) -> None:
+    registry = serve()
+    registries("[transfer]\nattempts = 1\n")
+    first = make_image(store, "first:1", seed=1)
+    service = "{image: '%s', build: {context: .%s}}"
+    names = [f"{registry.host}/{n}:1" for n in "abcdef"]
+    for name in (*names, f"{registry.host}/a:extra", "localhost:1/gone:1"):
+        store.tag(first, name)
+    services = {
+        n: service % (name, f", tags: ['{registry.host}/a:extra']" if n == "a" else "") for n, name in zip("abcdef", names, strict=True)
+    }
+    text = "".join(f"  {key}: {value}\n" for key, value in services.items())
+    (scratch / "compose.yaml").write_text(f"name: pushing\nservices:\n{text}  plain: {{image: 'first:1'}}\n")
+    told = pycompose.run("push").stderr.decode()
+    assert [told.count(f" Image {name}  Pushed\n") for name in (*names, f"{registry.host}/a:extra")] == [1] * 7, told
+    assert " plain  Skipped\n" in told
+    assert told.count("Mounted from") + told.count("Layer already exists") == 3 * 7 - 3, "one of seven sends the three layers"
+    assert all(pycompose("image", "pull", "-q", name) for name in names)
+
+    (scratch / "compose.yaml").write_text(f"name: pushing\nservices:\n{text}  gone: {service % ('localhost:1/gone:1', '')}\n")
+    refused = pycompose.run("push", "-q")
+    assert (refused.returncode, refused.stdout) == (1, b"")
+    assert refused.stderr.decode().startswith("localhost:1 cannot be reached")
+    kept_going = pycompose.run("push", "-q", "--ignore-push-failures")
+    assert kept_going.returncode == 0
+    assert kept_going.stderr.decode().startswith("warning: localhost:1 cannot be reached")
+
+
 def test_a_project_travels_in_one_file(
     pycompose: Pycompose, store: ImageStore, new_store: Callable[..., ImageStore], scratch: Path
 ) -> None:
