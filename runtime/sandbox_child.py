@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from runtime import namespaces, sandbox_init, sandbox_root, sandbox_stdio
 from runtime.bundle import Bundle
+from runtime.bundle_mounts import TmpfsEntry
 from runtime.cgroups import Cgroup, join
 from runtime.errors import KernelError, LaunchError
 from runtime.mounts import Root
@@ -128,6 +129,8 @@ def _make_root(order: Order) -> Root:
     sources = sandbox_root.open_sources(bundle, cgroups, order.donors, order.init)
     forget_imports()
     root = sandbox_root.enter_root(bundle)
+    if any(isinstance(e, TmpfsEntry) for e in bundle.mounts):
+        _make_cwd(root, bundle.cwd)  # before the mounts as after them: the directory that a tmpfs covers gives it its mode
     sandbox_root.furnish(root, bundle, sources)
     sandbox_root.set_sysctls(root, bundle.sysctls)
     _make_cwd(root, bundle.cwd)
