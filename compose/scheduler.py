@@ -111,10 +111,11 @@ class _Execution:
         self._fill(group)
 
     async def _perform(self, step: Step) -> None:
-        if not isinstance(step.operation, Barrier):
+        if step.resource or not isinstance(step.operation, Barrier):
             self.report(StepStarted(step=step))
             began = time.perf_counter()
-            await self.dispatch.perform(step.operation)
+            if not isinstance(step.operation, Barrier):
+                await self.dispatch.perform(step.operation)
             self.report(StepDone(step=step, seconds=time.perf_counter() - began))
         self.ended.add(step.id)
 

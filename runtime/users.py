@@ -45,7 +45,7 @@ def identify(user: str, group_add: Sequence[str], passwd: str, group: str) -> Id
     if account is None:
         account = _Account("", _number(name, "user", "passwd"), 0, "/")
     if not (account.uid <= _LARGEST and account.gid <= _LARGEST):
-        raise LaunchError("user", f"uids and gids must be in range 0-{_LARGEST}: {name}")
+        raise LaunchError("user", f"uids and gids must be in range 0-{_LARGEST}: {name}", exit_code=1)
     gid = _group(group_name, group) if group_name else account.gid
     own = [] if group_name else _memberships(account.name, group)
     added = [_group(g, group) for g in group_add]
@@ -79,7 +79,7 @@ def _group(name: str, group: str) -> int:
 
 def _number(name: str, what: str, file: str) -> int:
     if not name.isdigit():
-        raise LaunchError("user", f"unable to find {what} {name}: no matching entries in {file} file")
+        raise LaunchError("user", f"unable to find {what} {name}: no matching entries in {file} file", exit_code=1)
     if int(name) > _LARGEST:
-        raise LaunchError("user", f"uids and gids must be in range 0-{_LARGEST}: {name}")
+        raise LaunchError("user", f"uids and gids must be in range 0-{_LARGEST}: {name}", exit_code=1)
     return int(name)

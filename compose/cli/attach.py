@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from compose.cli import project
+from compose.cli import output, project
 from compose.cli.group import Command
 from compose.cli.options import GlobalOptions
 from compose.cli.terminal import DEFAULT_DETACH_KEYS, DetachKeys
@@ -32,6 +32,7 @@ def attach(options: GlobalOptions, service: str, detach_keys: str, index: int, n
     stdin = not no_stdin and state.spec.stdin_open and (sys.stdin.isatty() or not state.spec.tty)
     attachment = access.attach(state.spec.id)
     if not streams.join(state.spec.id, attachment, stdin=stdin, keys=keys, forward_signals=sig_proxy):
-        return 0
+        output.note("read escape sequence")
+        return 1
     ended = observe.container(state.spec.project, state.spec.id)
     return ended.process.exit_code if ended is not None else 0

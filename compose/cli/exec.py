@@ -74,9 +74,20 @@ def _execute(container: str, process: ExecSpec, *, detach: bool, interactive: bo
         return _on_terminal(container, process)
     nothing = os.open(os.devnull, os.O_RDWR) if detach or not interactive else -1
     if detach:
-        access.enter(container, process, stdio=(nothing, nothing, nothing))
+        _in_background(container, process, nothing)
         return 0
     return access.exec_in(container, process, stdio=(0 if interactive else nothing, 1, 2))
+
+
+def _in_background(container: str, process: ExecSpec, nothing: int) -> None:
+    """Start and leave. Raises LaunchError with exit code 1: nobody waits for the process, so none of its codes is given."""
+    from runtime.engine import access
+    from runtime.errors import LaunchError
+
+    try:
+        access.enter(container, process, stdio=(nothing, nothing, nothing))
+    except LaunchError as error:
+        raise LaunchError(error.stage, error.message, exit_code=1, errno=error.errno, hint=error.hint) from error
 
 
 def _on_terminal(container: str, process: ExecSpec) -> int:

@@ -19,10 +19,13 @@ def aligned(rows: Iterable[Sequence[str]], *, minimum: int = 10, padding: int = 
 
 
 def as_json(value: object) -> str:
-    """Compact JSON with sorted keys and ``<>&`` escaped, as Go writes it."""
+    """Compact JSON with ``<>&`` escaped, as Go writes it: a map's keys sorted, the ports of a container in the order of their fields."""
     import json
 
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    if isinstance(value, Mapping) and "Publishers" in value:
+        text = json.dumps({k: value[k] for k in sorted(value)}, separators=(",", ":"), ensure_ascii=False)
+    else:
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 

@@ -11,6 +11,7 @@ from runtime.network.ipam import gateway_of, mac_for, subnet_of
 from runtime.spec import ContainerSpec, EndpointSpec, NetworkSpec
 
 _SHARED = ("service:", "container:")
+_MODES = {"IPC": ("host", "private", "shareable", "none"), "PID": ("host",), "UTS": ("host",)}
 
 
 def attachments(project: Project, service: Service) -> tuple[ServiceNetwork, ...]:
@@ -75,8 +76,12 @@ def endpoint_spec(
 
 
 def shared_mode(at: Surroundings, mode: str, subject: str) -> str:
-    """``service:x`` and ``container:x`` as ``container:<id>``, anything else as it is."""
+    """``service:x`` and ``container:x`` as ``container:<id>``, anything else as it is. Raises PlanError for a mode that there is not."""
     if not mode.startswith(_SHARED):
+        if mode and mode not in _MODES.get(subject, (mode,)):
+            raise PlanError(
+                f"invalid {subject} mode: {mode}", hint=f"one of {', '.join((*_MODES[subject], *map('{}NAME'.format, _SHARED)))}"
+            )
         return mode
     return f"container:{at.donor(mode, f'{subject} namespace').id}"
 

@@ -27,7 +27,8 @@ def link_specs(at: Surroundings, service: Service, *, one_off: bool = False) -> 
         ]
     for text in service.external_links:
         name, _, alias = text.partition(":")
-        found.append(LinkSpec(container=_external(at, service, name).name, alias=alias or name))
+        target = _external(at, service, name)
+        found.append(LinkSpec(container=target.name if target else name, alias=alias or name))
     return tuple(dict.fromkeys(found))
 
 
@@ -58,11 +59,16 @@ def _own(at: Surroundings, service: Service, spec: ContainerSpec) -> tuple[str, 
     return (service.name, spec.name.removeprefix(prefix), spec.name)
 
 
-def _external(at: Surroundings, service: Service, name: str) -> ContainerSpec:
+def _external(at: Surroundings, service: Service, name: str) -> ContainerSpec | None:
+    """None, with a warning, for a container that is not there: the alias is resolved when it is asked for, as Docker does it."""
+    planned = (spec for specs in at.standing.values() for spec in specs if spec.name == name)
+    if (found := next(planned, None)) is not None:
+        return found
     try:
         return at.donor(f"container:{name}", "link")
     except PlanError:
-        raise PlanError(f"services.{service.name}.external_links: could not find container {name}", hint="start it first") from None
+        at.warn(f"services.{service.name}.external_links: no container {name} yet; its name resolves once it runs")
+        return None
 
 
 def _targets(at: Surroundings, service: Service) -> Iterator[tuple[str, ContainerSpec, Service | None]]:
@@ -72,7 +78,8 @@ def _targets(at: Surroundings, service: Service) -> Iterator[tuple[str, Containe
             yield alias or linked, spec, at.project.services.get(linked)
     for text in service.external_links:
         name, _, alias = text.partition(":")
-        yield alias or name, _external(at, service, name), None
+        if (target := _external(at, service, name)) is not None:
+            yield alias or name, target, None
 
 
 def _variables(at: Surroundings, alias: str, target: ContainerSpec, linked: Service | None, name: str) -> dict[str, str]:

@@ -120,7 +120,7 @@ def stop(
 ) -> tuple[str, ...]:
     """The step that stops a container, pre_stop hooks first; none when it does not run. A container is stopped once in a plan."""
     if not container.running:
-        return ()
+        return _said_to_stop(draft, key, container, after, cause, words)
     if container.spec.id not in draft.stops:
         before = tuple(after)
         for index, hook in enumerate(service.pre_stop if service else ()):
@@ -133,6 +133,17 @@ def stop(
             cause=cause,
             resource=resource(container) if words != SILENT else "",
             words=words,
+        )
+    return (draft.stops[container.spec.id],)
+
+
+def _said_to_stop(draft: Draft, key: str, container: ContainerState, after: Iterable[str], cause: str, words: Words) -> tuple[str, ...]:
+    """Nothing is done to a container that has ended; where stops are shown, its own is, as Docker Compose does."""
+    if words == SILENT:
+        return ()
+    if container.spec.id not in draft.stops:
+        draft.stops[container.spec.id] = draft.add(
+            f"{key}.stop", Barrier(), after=after, cause=f"{cause}: has ended", resource=resource(container), words=words
         )
     return (draft.stops[container.spec.id],)
 

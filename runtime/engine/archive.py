@@ -164,9 +164,12 @@ def _pack_root(output: int) -> str:
 def _unpack(directory: str, source: int, keep_owner: bool) -> str:
     if not os.path.isdir(directory):
         raise FileNotFoundError(2, "no such directory", directory)
-    with os.fdopen(source, "rb", closefd=False) as file, tarfile.open(fileobj=file, mode="r|*") as archive:
-        for member in archive:
-            if not keep_owner:
-                member.uid = member.gid = 0
-            archive.extract(member, directory, numeric_owner=True)
+    with os.fdopen(source, "rb", closefd=False) as file:
+        if not file.peek(1):  # nothing at all is an empty archive to Docker
+            return ""
+        with tarfile.open(fileobj=file, mode="r|*") as archive:
+            for member in archive:
+                if not keep_owner:
+                    member.uid = member.gid = 0
+                archive.extract(member, directory, numeric_owner=True)
     return ""

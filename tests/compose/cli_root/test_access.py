@@ -128,6 +128,10 @@ def test_exec(project: Make) -> None:
     )
     here.run("exec", "-T", "web", "nonexistent", code=127)
     here.run("exec", "-T", "web", "/etc", code=126)
+    here.run("exec", "-d", "web", "nonexistent", code=1)
+    unknown = "unable to find user nobodyknown: no matching entries in passwd file"
+    assert unknown in here.run("exec", "-T", "-u", "nobodyknown", "web", "id", code=1).stderr
+    assert unknown in here.run("run", "--rm", "--no-deps", "-u", "nobodyknown", "web", "id", code=1).stderr
     names = {here.run("exec", "-T", "--index", i, "db", "cat", "/etc/hostname").stdout.strip() for i in ("1", "2")}
     assert len(names) == 2
     here.run("exec", "-d", "web", "touch", "/tmp/background")
@@ -173,6 +177,8 @@ def test_copies(project: Make) -> None:
     assert (local / "renamed").read_text() == "content"
     assert "no such directory" in here.run("cp", "tree/sub/file", "web:/nowhere/", code=1).stderr
     assert "Could not find the file" in here.run("cp", "web:/nowhere", ".", code=1).stderr
+    here.run("cp", "-", "web:/tmp", stdin="")
+    here.run("cp", "-", "web:/tmp", stdin="no archive", code=1)
     raw = subprocess.run(
         here.argv("cp", "web:/etc/passwd", "-"), cwd=local, env=here.host.environment, capture_output=True, check=True
     ).stdout
@@ -240,7 +246,8 @@ def test_attach_shows_and_types(project: Make) -> None:
     here = project("services:\n  a: {image: busybox, stdin_open: true, tty: true, command: sh -c 'while read x; do echo got $$x; done'}\n")
     here.run("up", "-d")
     code, shown = on_terminal(here, "attach", "--detach-keys", "ctrl-x", "a", typed=b"one\rtwo\r\x18", until=b"")
-    assert code == 0, shown
+    assert code == 1, shown
+    assert b"read escape sequence" in shown
     assert b"got one" in here.run("logs").stdout.encode()
     assert set(here.states().values()) == {"running"}
 

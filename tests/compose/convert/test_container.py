@@ -327,6 +327,7 @@ def test_shared_namespaces_name_the_donors_container() -> None:
     ("attributes", "message"),
     [
         ({"network_mode": "service:db"}, "cannot share network namespace with service db: container missing"),
+        ({"ipc": "nosuch"}, "invalid IPC mode: nosuch"),
         ({"ipc": "service:db"}, "cannot share IPC namespace with service db: container missing"),
         ({"volumes_from": ("db",)}, "cannot share volume with service db: container missing"),
         ({"pid": "container:gone"}, "No such container: gone"),

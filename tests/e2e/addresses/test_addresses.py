@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -144,3 +145,30 @@ networks:
     assert "default via" in inside("b", "ip route")
     shape = json.loads(pycompose(directory, "ps", "--format", "json", "b").out)
     assert shape["Networks"] == "demo_inside,demo_outside"
+
+
+def test_names_resolve_beside_a_server_on_port_53_of_every_address(pycompose: CommandLine, stack: Callable[[str], Path]) -> None:
+    directory = stack(f"services: {{web: {{{SLEEPER}}}, db: {{{SLEEPER}}}, late: {{{SLEEPER}}}}}")
+    inside = Inside(pycompose, directory)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("0.0.0.0", 53))  # in the stack's own network namespace, as a host's dnsmasq would
+        pycompose(directory, "up", "-d", "web", "db")
+        assert inside.address("db") in inside("web", "ping -c1 -W2 db")
+        other.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            other.recv(512)
+        assert "another server has it on every address (udp): ours listens on port" in pycompose(directory, "doctor", ok=False).out
+    pycompose(directory, "up", "-d", "late")
+    assert inside.address("late") in inside("web", "ping -c1 -W2 late")
+
+
+def test_an_external_link_may_name_a_container_that_comes_later(pycompose: CommandLine, stack: Callable[[str], Path]) -> None:
+    directory = stack(f"""
+services:
+  web: {{{SLEEPER}, external_links: ["demo-db-1:outer", "nobody:nothing"]}}
+  db: {{{SLEEPER}}}
+""")
+    said = pycompose(directory, "up", "-d").err
+    assert "services.web.external_links: no container nobody yet" in said
+    inside = Inside(pycompose, directory)
+    assert inside.address("db") in inside("web", "ping -c1 -W2 outer")
