@@ -11,6 +11,8 @@ from compose.cli.group import Command
 from compose.cli.options import GlobalOptions
 from compose.cli.terminal import DEFAULT_DETACH_KEYS, DetachKeys
 
+_SETTLE = 2.0
+
 
 @click.command(cls=Command)
 @click.argument("service")
@@ -26,13 +28,15 @@ def attach(options: GlobalOptions, service: str, detach_keys: str, index: int, n
     if options.dry_run:
         return 0
     from compose.cli import streams
-    from runtime import observe
     from runtime.engine import access
+    from runtime.errors import NotFound
 
     stdin = not no_stdin and state.spec.stdin_open and (sys.stdin.isatty() or not state.spec.tty)
     attachment = access.attach(state.spec.id)
     if not streams.join(state.spec.id, attachment, stdin=stdin, keys=keys, forward_signals=sig_proxy):
         output.note("read escape sequence")
         return 1
-    ended = observe.container(state.spec.project, state.spec.id)
-    return ended.process.exit_code if ended is not None else 0
+    try:  # its streams may end a little before its end is known
+        return access.wait_for_end(state.spec.id, seconds=_SETTLE)
+    except NotFound:  # removed at its end
+        return 0

@@ -106,9 +106,9 @@ def send_signal(container_id: str, name: str, *, where: Paths | None = None) -> 
     _call(container_id, "kill", where, signal=name)
 
 
-def wait_for_end(container_id: str, *, where: Paths | None = None) -> int:
-    """Wait until a container has stopped for good; its exit code."""
-    return int(_call(container_id, "wait", where, condition="exited", timeout=None).get("exit_code", 0))
+def wait_for_end(container_id: str, *, seconds: float | None = None, where: Paths | None = None) -> int:
+    """Wait until a container has stopped for good, at most ``seconds``; its exit code."""
+    return int(_call(container_id, "wait", where, condition="exited", timeout=seconds).get("exit_code", 0))
 
 
 def subscribe(project: str, ids: list[str] | None = None, *, where: Paths | None = None) -> Iterator[dict[str, Any]]:

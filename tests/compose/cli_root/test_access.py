@@ -252,6 +252,12 @@ def test_attach_shows_and_types(project: Make) -> None:
     assert set(here.states().values()) == {"running"}
 
 
+def test_attach_ends_with_the_containers_code(project: Make) -> None:
+    here = project("services:\n  a: {image: busybox, command: sh -c 'sleep 2; echo out; exit 4'}\n")
+    here.run("up", "-d")
+    assert here.run("attach", "--no-stdin", "a", code=4).stdout == "out\n"
+
+
 def test_two_commands_at_once_wait_for_each_other(project: Make) -> None:
     here = project(STACK)
     first, second = here.start("up", "-d"), here.start("up", "-d")
