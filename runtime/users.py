@@ -11,6 +11,7 @@ from runtime.errors import LaunchError
 from runtime.record import compiled, dataclass
 
 _LARGEST = 2**31 - 1  # ids above are refused as by Docker
+_LONGEST_NUMBER = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,25 +62,30 @@ def _rows(text: str, columns: int) -> Iterator[list[str]]:
 
 def _find_account(name: str, passwd: str) -> _Account | None:
     for row in _rows(passwd, 6):
-        if (row[0] == name or row[2] == name) and row[2].isdigit() and row[3].isdigit():
+        if (row[0] == name or row[2] == name) and _is_number(row[2]) and _is_number(row[3]):
             return _Account(row[0], int(row[2]), int(row[3]), row[5])
     return None
 
 
 def _memberships(name: str, group: str) -> list[int]:
-    return [int(row[2]) for row in _rows(group, 4) if name and name in row[3].split(",") and row[2].isdigit()]
+    return [int(row[2]) for row in _rows(group, 4) if name and name in row[3].split(",") and _is_number(row[2])]
 
 
 def _group(name: str, group: str) -> int:
     for row in _rows(group, 3):
-        if name in (row[0], row[2]) and row[2].isdigit():
+        if name in (row[0], row[2]) and _is_number(row[2]):
             return int(row[2])
     return _number(name, "group", "group")
 
 
 def _number(name: str, what: str, file: str) -> int:
-    if not name.isdigit():
+    if not (name.isascii() and name.isdigit()):
         raise LaunchError("user", f"unable to find {what} {name}: no matching entries in {file} file", exit_code=1)
-    if int(name) > _LARGEST:
+    if not _is_number(name) or int(name) > _LARGEST:
         raise LaunchError("user", f"uids and gids must be in range 0-{_LARGEST}: {name}", exit_code=1)
     return int(name)
+
+
+def _is_number(text: str) -> bool:
+    """Digits that ``int`` takes: it refuses superscripts, which ``isdigit`` knows too, and thousands of digits."""
+    return text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER

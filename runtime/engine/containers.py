@@ -19,7 +19,7 @@ from runtime.errors import Conflict, ImageError, LaunchError, NotFound
 from runtime.network import host, ipam
 from runtime.network.elements import Link, Target
 from runtime.spec import BindMount, ContainerSpec, EndpointSpec, FileMount, ImageConfig, ImageMount, NetworkSpec, VolumeMount, VolumeSpec
-from runtime.store import Paths, read_file, renew_publication
+from runtime.store import Paths, read_file, renew_publication, write_file
 from runtime.trees import remove_tree
 
 if TYPE_CHECKING:
@@ -36,8 +36,9 @@ def create(where: Paths, spec: ContainerSpec) -> None:
     _check_binds(spec)
     image, layers = _image(where, spec.image_id or _image_id(where, spec.image))
     remove_tree(f"{directory}.new")
-    for name in ("upper", "work", "logs", "files/mounts"):
-        os.makedirs(f"{directory}.new/{name}")
+    os.makedirs(f"{directory}.new/files")
+    for name in ("upper", "work", "logs", *(["files/mounts"] if any(isinstance(m, FileMount) for m in spec.mounts) else [])):
+        os.mkdir(f"{directory}.new/{name}")
     records.claim_name(where, spec.name, spec)
     _claim_addresses(where, spec)
     _write_files(where, spec, f"{directory}.new")
@@ -221,8 +222,7 @@ def _write_files(where: Paths, spec: ContainerSpec, directory: str) -> None:
         contents = {"hosts": files.hosts(spec), "hostname": f"{files.hostname(spec)}\n", "resolv.conf": files.resolv_conf(spec, wired)}
         for name, text in contents.items():
             # Written in place: a running container has these very files bound, and must see the change.
-            with open(f"{directory}/files/{name}", "w") as file:
-                file.write(text)
+            write_file(f"{directory}/files/{name}", text)
     for index, mount in enumerate(m for m in spec.mounts if isinstance(m, FileMount)):
         with open(f"{directory}/files/mounts/{index:03d}", "wb") as file:
             file.write(base64.b64decode(mount.content))

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from runtime import codec
 from runtime.errors import Conflict, InUse, NotFound, RuntimeFailure
 from runtime.spec import ContainerSpec, NetworkSpec, VolumeSpec
-from runtime.store import Paths, entries, locked, read_file, remove_file, write_atomic
+from runtime.store import Paths, entries, locked, read_file, remove_file, write_atomic, write_file
 from runtime.trees import remove_tree
 
 _ATTEMPTS = 3
@@ -194,8 +194,7 @@ def release_name(where: Paths, name: str, owner: str) -> None:
 def publish_container(directory: str, files: Mapping[str, str | bytes]) -> None:
     """Make a complete container directory of what was prepared in ``<directory>.new``: write ``files``, then rename."""
     for name, content in files.items():
-        with open(f"{directory}.new/{name}", "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+        write_file(f"{directory}.new/{name}", content)
     os.rename(f"{directory}.new", directory)
 
 

@@ -115,9 +115,8 @@ def test_no_zombies(lab: Any) -> None:
     lab.wait(container, "healthy")
     time.sleep(0.5)
     lab.call("pause", container)
-    time.sleep(0.3)
-    for pid in lab.chain():
-        assert lab.zombies_of(pid) == []
+    for pid in lab.chain():  # paused, nothing new comes up; what had ended is reaped, if not at once on a busy machine
+        lab.until(lambda pid=pid: lab.zombies_of(pid) == [])
     lab.call("unpause", container)
 
 
