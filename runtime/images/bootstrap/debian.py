@@ -110,5 +110,11 @@ def _run(command: Sequence[str], suite: Suite, tell: Report) -> None:
         told = "\n  ".join(tail)
         raise ImageError(
             f"{command[0]} could not bootstrap {suite.distribution} {suite.name} (exit code {child.returncode}):\n  {told}",
-            hint="is the package mirror reachable (apt-get update), and the suite's name right? --mirror names another one",
+            hint=_keys_missing(suite)
+            if "NO_PUBKEY" in told
+            else "is the package mirror reachable (apt-get update), and the suite's name right? --mirror names another one",
         )
+
+
+def _keys_missing(suite: Suite) -> str:
+    return f"the keys of {suite.distribution}'s archive are not here: apt-get install {suite.distribution}-archive-keyring (or {suite.distribution}-keyring)"

@@ -101,8 +101,8 @@ services:
       - ./new:/new
       - {{type: bind, source: ./src, target: /slave, bind: {{propagation: rslave}}}}
       - {{type: tmpfs, target: /t1, tmpfs: {{size: 4m, mode: 0700}}}}
-    tmpfs: ["/t2:size=2m,mode=1750,uid=1000,exec", /work/here, /work/there]
-    working_dir: /work/here
+    tmpfs: ["/t2:size=2m,mode=1750,uid=1000,exec", /srv/here, /srv/there]
+    working_dir: /srv/here
   missing: {{{SLEEPER}, volumes: [{{type: bind, source: ./nope, target: /x, bind: {{create_host_path: false}}}}], profiles: [m]}}
 """)
     (directory / "src").mkdir()
@@ -118,7 +118,7 @@ services:
     assert "size=2048k,mode=1750,uid=1000" in mounts["/t2"]
     assert "noexec" not in mounts["/t2"]
     assert inside(pycompose, directory, "a", "stat -c %a:%u /t1 /t2") == ["700:0", "1750:1000"]
-    assert inside(pycompose, directory, "a", "stat -c %a /work/here /work/there") == ["755", "1777"]  # the first covers a directory
+    assert inside(pycompose, directory, "a", "stat -c %a /srv/here /srv/there") == ["755", "1777"]  # the first covers a directory
     assert "No space left" in "".join(inside(pycompose, directory, "a", "dd if=/dev/zero of=/t1/x bs=1M count=5"))
 
     refused = pycompose(directory, "up", "-d", "missing", ok=False)
