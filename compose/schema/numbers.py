@@ -83,10 +83,10 @@ def parse_size(text: str) -> int:
     value = float(number) if not number.lstrip("+-").isdigit() else int(number)
     if value < 0 and (value != -1 or unit):
         raise ValueError(f"invalid size: {text!r}")
-    size = int(value * _MULTIPLIERS[short])
-    if size > _LARGEST:
+    size = value * _MULTIPLIERS[short]
+    if size > _LARGEST:  # infinity, too: a float's exponent is the user's
         raise ValueError(f"invalid size: {text!r} does not fit in 64 bits")
-    return size
+    return int(size)
 
 
 def parse_duration(text: str) -> int:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -206,3 +207,9 @@ def test_any_file_is_read_or_refused(data: bytes) -> None:
             load(LoadOptions(files=(str(path),), environment={}))
         except ComposeError as e:
             assert re.search(r"\S", str(e))
+
+
+@pytest.mark.parametrize("text", ["1e308g", "1e400", "9223372036854775808", "8589934592g"])
+def test_sizes_beyond_64_bits_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="does not fit in 64 bits"):
+        numbers.parse_size(text)
