@@ -11,12 +11,12 @@ import os
 import random
 import shlex
 import shutil
-import statistics
 import subprocess
 import tempfile
 from pathlib import Path
 
 from compare import Side
+from report import table
 
 FILES, FOLDERS, SIZE = 5000, 100, 2000
 DOCKERFILE = """\
@@ -75,18 +75,6 @@ def one_round(side: Side, number: int) -> None:
         shutil.rmtree(folder)
 
 
-def table(sides: list[Side]) -> str:
-    rows = [f"{'':34}{'ours':>10}{'reference':>12}{'ratio':>8}{'at most':>9}"]
-    for figure, limit in BUDGETS.items():
-        medians = [statistics.median(side.figures[figure]) for side in sides]
-        row = f"{figure:34}{medians[0]:10.3f}"
-        if len(medians) > 1:
-            ratio = medians[0] / medians[1]
-            row += f"{medians[1]:12.3f}{ratio:8.3f}{limit:9.2f}  {'met' if ratio <= limit else 'NOT MET'}"
-        rows.append(row)
-    return "\n".join(rows)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
@@ -103,7 +91,7 @@ def main() -> None:
             for side in sides:
                 one_round(side, number)
                 subprocess.run(["sync"], check=True)
-    print(table(sides))
+    print(table([side.figures for side in sides], {name: (limit, None) for name, limit in BUDGETS.items()}))
 
 
 if __name__ == "__main__":

@@ -10,13 +10,14 @@ import argparse
 import os
 import shlex
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from report import table
 
 COMMAND = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"]
 BUDGETS = {
@@ -112,21 +113,6 @@ def measure(sides: list[Side], rounds: int) -> None:
                 loading(side, services)
 
 
-def table(sides: list[Side]) -> str:
-    ours, reference = sides[0], sides[1] if len(sides) > 1 else None
-    rows = [f"{'':34}{'ours':>10}{'reference':>12}{'ratio':>8}{'at most':>9}{'aim':>6}"]
-    for figure, (limit, aim) in BUDGETS.items():
-        mine = statistics.median(ours.figures[figure])
-        row = f"{figure:34}{mine:10.3f}"
-        if reference:
-            theirs = statistics.median(reference.figures[figure])
-            ratio = mine / theirs
-            verdict = "aim met" if ratio <= aim else "met" if ratio <= limit else "NOT MET"
-            row += f"{theirs:12.3f}{ratio:8.3f}{limit:9.2f}{aim:6.2f}  {verdict}"
-        rows.append(row)
-    return "\n".join(rows)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
@@ -140,7 +126,7 @@ def main() -> None:
             programs = ("dockerd", "containerd", "docker-proxy")
             sides.append(Side("reference", shlex.split(reference), Path(host), seen or host, programs))
         measure(sides, options.rounds)
-    print(table(sides))
+    print(table([side.figures for side in sides], BUDGETS))
 
 
 if __name__ == "__main__":

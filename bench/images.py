@@ -16,7 +16,6 @@ import shlex
 import shutil
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import tarfile
@@ -25,6 +24,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from report import table
 
 BUDGETS = {"pull": 0.7, "pull again, nothing new": 0.5}
 SHARES = (0.3, 0.25, 0.2, 0.15, 0.1)  # of the image's size, one layer each
@@ -140,19 +141,6 @@ def publish(pycompose: str, home: Path, megabytes: int, number: int) -> None:
         subprocess.run([pycompose, "image", *words], env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
-def table(measured: list[Side]) -> str:
-    ours, reference = measured[0], measured[1] if len(measured) > 1 else None
-    rows = [f"{'':34}{'ours':>10}{'reference':>12}{'ratio':>8}{'at most':>9}"]
-    for figure, limit in BUDGETS.items():
-        mine = statistics.median(ours.figures[figure])
-        row = f"{figure:34}{mine:10.3f}"
-        if reference:
-            theirs = statistics.median(reference.figures[figure])
-            row += f"{theirs:12.3f}{mine / theirs:8.3f}{limit:9.2f}  {'met' if mine / theirs <= limit else 'NOT MET'}"
-        rows.append(row)
-    return "\n".join(rows)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
@@ -170,7 +158,7 @@ def main() -> None:
                 side.round(number)
         for side in measured:
             side.run([*side.remove, *(name(number) for number in range(options.rounds))], ok=False)
-    print(table(measured))
+    print(table([side.figures for side in measured], {name: (limit, None) for name, limit in BUDGETS.items()}))
 
 
 if __name__ == "__main__":
